@@ -1,0 +1,22 @@
+//! Named maxima. Every buffer, table and wait of the engine is bounded by one of these or by the configuration.
+
+/// Calls open at once before new INVITEs of a known trunk are answered 503 + Retry-After (with alarm and record).
+pub const CALLS_MAX: usize = 4096;
+/// Legs of one call.
+pub const LEGS_PER_CALL_MAX: usize = 16;
+/// Inputs waiting for the switch; past it the edges shed new INVITEs first.
+pub const INPUTS_MAX: usize = 8192;
+/// Inputs handled before one commit.
+pub const BATCH_MAX: usize = 256;
+/// Bytes of one SIP message.
+pub const SIP_MESSAGE_BYTES_MAX: usize = 65_535;
+/// Headers of one SIP message.
+pub const SIP_HEADERS_MAX: usize = 200;
+/// SIP transactions held at once, client and server together.
+pub const SIP_TRANSACTIONS_MAX: usize = 16_384;
+/// Call-back entries kept open.
+pub const CALL_BACKS_MAX: usize = 10_000;
+/// Bytes of raw text kept from one header of an INVITE.
+pub const HEADER_TEXT_BYTES_MAX: usize = 1024;
+/// Bytes of a PIDF-LO body kept from an INVITE.
+pub const PIDF_BYTES_MAX: usize = 64 * 1024;

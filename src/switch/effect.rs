@@ -1,0 +1,79 @@
+//! What the switch wants done. The shell runs Effects in order, after their Inputs are committed; whatever comes
+//! of one returns as an Input.
+
+use serde::{Deserialize, Serialize};
+
+use super::input::{CommandError, CommandReply};
+use crate::call::{Arrival, LegCommand, Party};
+use crate::id::{CallId, CommandId, LegId, PlayId, PromptId, RecordingId};
+use crate::matrix::Matrix;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+pub enum Effect {
+    /// Signalling of one leg.
+    Leg { leg: LegId, command: LegCommand },
+    /// Media of one call.
+    Media { call: CallId, command: MediaCommand },
+    /// Ask the enrichment about a call. Answers come as `Found`, or never.
+    Ask { call: CallId, question: Question },
+    /// Answer a command.
+    Reply {
+        id: CommandId,
+        result: Result<CommandReply, CommandError>,
+    },
+}
+
+/// What media is told. Legs are opened and closed by the signalling shell, which owns ports and SDP.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "media", rename_all = "snake_case")]
+pub enum MediaCommand {
+    /// Record the call from now on: every leg that has or gets a track.
+    Record { recording: RecordingId },
+    /// The leg is this party and has a track of that name. A leg without a track is not recorded.
+    Track { leg: LegId, party: Party },
+    /// Who hears whom from now on; legs not yet open are taken in when they open.
+    Matrix { matrix: Matrix },
+    /// Play `sounds` in order to one leg, mixed over what it hears, instead of its earlier playback. With `repeat`
+    /// the last sound goes on until `Stop` and no end is reported.
+    Play {
+        leg: LegId,
+        play: PlayId,
+        sounds: Vec<Sound>,
+        repeat: bool,
+    },
+    /// Stop the leg's playback.
+    Stop { leg: LegId },
+    /// The leg leaves this call's media and joins another's (gap <= 40 ms).
+    Move { leg: LegId, to: CallId },
+    /// The call is over: seal its recording, forget it.
+    Close,
+}
+
+/// Something to hear.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sound {
+    Prompt(PromptId),
+    /// 450 Hz, 1 s on, 4 s off (YD/T national tone plan).
+    RingBack,
+    /// 450 Hz, 0.35 s on, 0.35 s off.
+    Busy,
+    /// The short tone at entry (接入提示音).
+    Entry,
+    Music,
+    /// Milliseconds of silence.
+    Silence(u32),
+}
+
+/// What the switch wants to know about a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "question", rename_all = "snake_case")]
+pub enum Question {
+    /// All sources, in parallel, each with its own budget.
+    WhoAndWhere {
+        arrival: Box<Arrival>,
+        e164: Option<String>,
+    },
+}

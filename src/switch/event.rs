@@ -1,0 +1,222 @@
+//! What became true. Call records, statistics and deliveries fold Events only, so an upgrade never rewrites history.
+
+use serde::{Deserialize, Serialize};
+
+use super::input::{Actor, DispatchReport, Finding, SealedRecording};
+use crate::call::{Arrival, Cause};
+use crate::id::{
+    CallBackId, CallId, DestinationId, EventId, LegId, PromptId, QueueId, RecordingId, SeatId,
+    TrunkId,
+};
+use crate::phone::Number;
+use crate::time::Timestamp;
+
+/// One thing that became true.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    pub id: EventId,
+    pub at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallId>,
+    /// Gapless per call from 1; 0 for events of no call.
+    pub callseq: u64,
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// How a call ended for the caller. Exactly one per call.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Answered,
+    Abandoned,
+    Lost,
+    RefusedCapacity,
+}
+
+/// What became true. The serde name is the public event name (`call.received`).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "data")]
+pub enum EventKind {
+    #[serde(rename = "call.received")]
+    CallReceived {
+        arrival: Box<Arrival>,
+        caller: Number,
+        serial_no: String,
+        channel: String,
+    },
+    #[serde(rename = "call.rejoined")]
+    CallRejoined { invite_key: String },
+    #[serde(rename = "call.answered_by_system")]
+    CallAnsweredBySystem {},
+    #[serde(rename = "call.found")]
+    CallFound { finding: Finding },
+    #[serde(rename = "prompt.started")]
+    PromptStarted {
+        prompt: PromptId,
+        position: Option<u32>,
+    },
+    #[serde(rename = "queue.entered")]
+    QueueEntered {
+        queue: QueueId,
+        position: u32,
+        again: bool,
+    },
+    #[serde(rename = "queue.left")]
+    QueueLeft {
+        queue: QueueId,
+        reason: String,
+        waited_ms: u64,
+    },
+    #[serde(rename = "seat.ringing")]
+    SeatRinging { seat: SeatId, leg: LegId },
+    #[serde(rename = "seat.ring_timeout")]
+    SeatRingTimeout { seat: SeatId, leg: LegId },
+    #[serde(rename = "seat.rejected")]
+    SeatRejected {
+        seat: SeatId,
+        leg: LegId,
+        cause: Cause,
+    },
+    #[serde(rename = "seat.answered")]
+    SeatAnswered { seat: SeatId, leg: LegId },
+    #[serde(rename = "seat.released")]
+    SeatReleased {
+        seat: SeatId,
+        leg: LegId,
+        cause: Cause,
+    },
+    #[serde(rename = "seat.state")]
+    SeatStateChanged {
+        seat: SeatId,
+        state: String,
+        reason: Option<String>,
+    },
+    #[serde(rename = "conference.party_ringing")]
+    PartyRinging {
+        leg: LegId,
+        role: String,
+        number: String,
+        trunk: TrunkId,
+    },
+    #[serde(rename = "conference.party_joined")]
+    PartyJoined {
+        leg: LegId,
+        role: String,
+        number: String,
+    },
+    #[serde(rename = "conference.party_failed")]
+    PartyFailed {
+        leg: LegId,
+        role: String,
+        number: String,
+        cause: Cause,
+    },
+    #[serde(rename = "conference.party_left")]
+    PartyLeft {
+        leg: LegId,
+        role: String,
+        cause: Cause,
+    },
+    #[serde(rename = "supervisor.monitor_started")]
+    MonitorStarted { seat: SeatId, leg: LegId },
+    #[serde(rename = "supervisor.monitor_ended")]
+    MonitorEnded { seat: SeatId, leg: LegId },
+    #[serde(rename = "dtmf.received")]
+    DigitReceived { leg: LegId, digit: char },
+    #[serde(rename = "alert.wait_exceeded")]
+    WaitExceeded { waited_ms: u64 },
+    #[serde(rename = "recording.started")]
+    RecordingStarted { recording: RecordingId },
+    #[serde(rename = "recording.sealed")]
+    RecordingSealed { sealed: SealedRecording },
+    #[serde(rename = "recording.failed")]
+    RecordingFailed {
+        recording: RecordingId,
+        detail: String,
+    },
+    #[serde(rename = "call.abandoned")]
+    CallAbandoned { stage: String, waited_ms: u64 },
+    /// The last event of the signalling; `recording.sealed` may follow.
+    #[serde(rename = "call.ended")]
+    CallEnded {
+        outcome: Outcome,
+        cause: Cause,
+        by: String,
+    },
+    /// After `call.ended` and the recording: nothing more will change by itself.
+    #[serde(rename = "call.settled")]
+    CallSettled {},
+    #[serde(rename = "callback.due")]
+    CallBackDue {
+        call_back: CallBackId,
+        number: Number,
+        reason: String,
+    },
+    #[serde(rename = "callback.closed")]
+    CallBackClosed {
+        call_back: CallBackId,
+        by: Actor,
+        outcome: String,
+    },
+    #[serde(rename = "call.acknowledged")]
+    CallAcknowledged {
+        destination: DestinationId,
+        incident_id: Option<String>,
+    },
+    #[serde(rename = "dispatch.reported")]
+    DispatchReported { by: Actor, report: DispatchReport },
+    #[serde(rename = "command.given")]
+    CommandGiven { by: Actor, name: String },
+    #[serde(rename = "trunk.up")]
+    TrunkUp { trunk: TrunkId },
+    #[serde(rename = "trunk.down")]
+    TrunkDown { trunk: TrunkId, reason: String },
+    #[serde(rename = "alarm.raised")]
+    AlarmRaised {
+        code: AlarmCode,
+        subject: String,
+        detail: String,
+    },
+    #[serde(rename = "alarm.cleared")]
+    AlarmCleared { code: AlarmCode, subject: String },
+    #[serde(rename = "engine.started")]
+    EngineStarted { build: String, orphaned_calls: u32 },
+}
+
+/// What can be wrong. Each has an entry in docs/alarms.md: meaning, what to do.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum AlarmCode {
+    #[serde(rename = "trunk.down")]
+    TrunkDown,
+    #[serde(rename = "trunk.unknown_source")]
+    TrunkUnknownSource,
+    #[serde(rename = "journal.late")]
+    JournalLate,
+    #[serde(rename = "recording.failed")]
+    RecordingFailed,
+    #[serde(rename = "recording.late")]
+    RecordingLate,
+    #[serde(rename = "disk.low")]
+    DiskLow,
+    #[serde(rename = "ports.low")]
+    PortsLow,
+    #[serde(rename = "descriptors.low")]
+    DescriptorsLow,
+    #[serde(rename = "capacity.refused")]
+    CapacityRefused,
+    #[serde(rename = "destination.failing")]
+    DestinationFailing,
+    #[serde(rename = "seat.unreachable")]
+    SeatUnreachable,
+    #[serde(rename = "seats.none")]
+    SeatsNone,
+    #[serde(rename = "line_data.failing")]
+    LineDataFailing,
+    #[serde(rename = "switch.input_skipped")]
+    SwitchInputSkipped,
+    #[serde(rename = "config.refused")]
+    ConfigRefused,
+    #[serde(rename = "clock.stepped")]
+    ClockStepped,
+}

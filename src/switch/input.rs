@@ -1,0 +1,377 @@
+//! Everything that can happen to the switch. Inputs are journaled; replaying them rebuilds the state.
+
+use serde::{Deserialize, Serialize};
+
+use super::event::AlarmCode;
+use super::policy::Policy;
+use crate::call::{Arrival, LegEvent};
+use crate::geo::{Datum, LatLon};
+use crate::id::{
+    CallBackId, CallId, CommandId, DestinationId, LegId, PlayId, RecordingId, SeatId, TrunkId,
+};
+use crate::time::Timestamp;
+
+/// One Input and when it happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Input {
+    /// When the shell took it in. Due timers up to here fire first.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: InputKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "input", rename_all = "snake_case")]
+pub enum InputKind {
+    /// The process started. Whatever was open before is orphaned: outcome, call-backs and dialogs are settled.
+    Started {
+        seed: u64,
+        build: String,
+        policy: Box<Policy>,
+    },
+    /// A checked configuration was loaded while running.
+    PolicyChanged { policy: Box<Policy> },
+    /// A call came in.
+    Arrived { arrival: Box<Arrival> },
+    /// The same INVITE again after a restart: joins its old record, makes no new call.
+    ArrivedAgain { invite_key: String },
+    /// Signalling of one leg.
+    Leg { leg: LegId, event: LegEvent },
+    /// Media of one leg.
+    Media { leg: LegId, event: MediaEvent },
+    /// The recorder speaks of a call.
+    Recording { call: CallId, event: RecordingEvent },
+    /// Enrichment found something; possibly long after it was asked.
+    Found { call: CallId, finding: Box<Finding> },
+    /// A seat's phone registered, left or stopped answering.
+    Seat { seat: SeatId, link: SeatLink },
+    /// A trunk changed.
+    Trunk { trunk: TrunkId, change: TrunkChange },
+    /// An INVITE came from an address that no trunk admits (answered 403 by the shell).
+    UnknownSource { address: String, count: u64 },
+    /// Somebody commands by the API.
+    Command {
+        id: CommandId,
+        by: Actor,
+        command: Command,
+    },
+    /// A part of the shell raises or clears an alarm.
+    Alarm {
+        code: AlarmCode,
+        subject: String,
+        detail: String,
+        raised: bool,
+    },
+    /// Only the time: due timers fire.
+    Tick,
+    /// The shell rebuilt the switch after a panic on the Input before; `call` is the call that Input named.
+    Skipped {
+        call: Option<CallId>,
+        reason: String,
+    },
+}
+
+/// What media tells of a leg.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum MediaEvent {
+    /// The first valid RTP of the leg.
+    RtpStarted,
+    /// A playback came to its end (never sent for a repeating sound).
+    PlayEnded { play: PlayId },
+    /// One key press (RFC 4733, reported once, at its end).
+    Digit { digit: char, duration_ms: u32 },
+    /// No RTP for 60 s; or it came back.
+    RtpLost { lost: bool },
+}
+
+/// What the recorder tells of a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum RecordingEvent {
+    /// The capture is open on disk.
+    Started {
+        recording: RecordingId,
+        at: Timestamp,
+    },
+    /// The call's file is complete.
+    Sealed(SealedRecording),
+    /// Audio is being lost or the file could not be made; `detail` says why and what to do.
+    Failed {
+        recording: RecordingId,
+        detail: String,
+    },
+}
+
+/// A finished recording. Times in ms from `start`, sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SealedRecording {
+    pub recording: RecordingId,
+    /// Path under the recordings directory.
+    pub path: String,
+    pub start: Timestamp,
+    pub duration_ms: u64,
+    pub size_bytes: u64,
+    pub sha256: String,
+    pub tracks: Vec<SealedTrack>,
+}
+
+/// One party's track of a finished recording: channel `n` of the WAV is track `n`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SealedTrack {
+    /// As [`crate::call::Party`] prints: `caller`, `seat-801`.
+    pub party: String,
+    /// `pcma`.
+    pub codec: String,
+    pub hz: u32,
+    /// Milliseconds of audio that came from the network.
+    pub heard_ms: u64,
+    /// Spans without audio, `[from_ms, to_ms)`, at most 1000 listed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gaps: Vec<(u64, u64)>,
+}
+
+/// What enrichment found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "finding", rename_all = "snake_case")]
+pub enum Finding {
+    Location(Location),
+    Line(LineData),
+    Network(NetworkCell),
+    /// Earlier calls of the number: how many in the window, and the last ones, newest first (at most 20).
+    History {
+        window_days: u32,
+        count: u32,
+        last_calls: Vec<serde_json::Value>,
+    },
+    /// A source failed; kept in the record so that nobody mistakes silence for "nothing known".
+    Failed {
+        source: String,
+        reason: String,
+    },
+}
+
+/// One position of a caller, scene or device, in its source's datum.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Location {
+    pub source: LocationSource,
+    pub datum: Datum,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point: Option<LatLon>,
+    pub shape: Shape,
+    /// Metres.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub radius_m: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence_pct: Option<u8>,
+    /// Civic address as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub civic: Option<String>,
+    /// When the source measured it, RFC 3339, if it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured_at: Option<String>,
+}
+
+/// Where a location came from.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LocationSource {
+    Pidf,
+    Line,
+    Cell,
+    Seat,
+}
+
+/// The shape of a location (RFC 5491, shortened).
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shape {
+    Point,
+    Circle,
+    /// Only a civic address.
+    Civic,
+}
+
+/// 机主姓名、电话号码、装机地址、接线箱地址 (WS/T 451 5.2).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineData {
+    pub status: LineStatus,
+    pub elapsed_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carrier: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub install_address: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub box_address: Option<String>,
+}
+
+/// How a line-data query ended.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineStatus {
+    Found,
+    NotFound,
+    #[default]
+    Timeout,
+    Failed,
+}
+
+/// The radio cell of a mobile caller, from P-Access-Network-Info (RFC 7315, 3GPP TS 24.229).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkCell {
+    /// `3GPP-E-UTRAN-FDD`, `3GPP-NR-TDD`, ...
+    pub access: String,
+    pub mcc: String,
+    pub mnc: String,
+    /// Tracking area, hex as sent.
+    pub tac: String,
+    /// Cell identity, hex as sent.
+    pub cell_id: String,
+    /// `network` when the network vouches for it, else `user`.
+    pub trust: String,
+}
+
+/// The state of a seat's phone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "link", rename_all = "snake_case")]
+pub enum SeatLink {
+    /// Registered at `contact`, good until `until`.
+    Registered { contact: String, until: Timestamp },
+    /// Unregistered or the registration ran out.
+    Unregistered,
+    /// OPTIONS answered, or three unanswered.
+    Reachable { reachable: bool },
+}
+
+/// What changed on a trunk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "snake_case")]
+pub enum TrunkChange {
+    Up,
+    Down { reason: String },
+}
+
+/// What a token may do.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    Seat,
+    Supervisor,
+    Module,
+    Admin,
+}
+
+/// Who gave a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// The person at a seat, by seat.
+    Seat(SeatId),
+    Supervisor(SeatId),
+    /// A named user of the API.
+    User(String),
+    /// A module, by its destination.
+    Module(DestinationId),
+    /// The engine's own shell.
+    Engine,
+}
+
+/// What somebody commands. Each is checked against the state; a refusal changes nothing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Command {
+    /// 示闲: the seat takes calls.
+    SeatReady { seat: SeatId },
+    /// 示忙 with a reason (离席, 培训...).
+    SeatNotReady { seat: SeatId, reason: String },
+    /// The seat ends the call: every leg is released.
+    HangUp { call: CallId },
+    /// Ring `number` through the trunks and join it: doctor, 110, crew...
+    AddParty {
+        call: CallId,
+        number: String,
+        role: String,
+    },
+    /// Cancel a ringing third party or release a joined one.
+    RemoveParty { call: CallId, leg: LegId },
+    /// Ring the supervisor's phone and let it hear the call, inaudibly.
+    Listen { call: CallId, seat: SeatId },
+    /// End the supervisor's listening.
+    StopListening { call: CallId, seat: SeatId },
+    /// A named person closes a call-back entry with an outcome text.
+    CloseCallBack {
+        call_back: CallBackId,
+        outcome: String,
+    },
+    /// A module acknowledged the call and told its own incident id.
+    Acknowledge {
+        call: CallId,
+        destination: DestinationId,
+        incident_id: Option<String>,
+    },
+    /// A dispatch module reports an order, its change or cancellation.
+    Dispatch {
+        call: CallId,
+        report: DispatchReport,
+    },
+    /// Makes the switch panic while handling it; refused unless the policy allows faults (tests only).
+    PlantPanic { call: CallId },
+}
+
+/// What a dispatch module did (WS/T 451 7.2.2). Reassigning and cancelling need a reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "report", rename_all = "snake_case")]
+pub enum DispatchReport {
+    OrderIssued {
+        order_id: String,
+        station: Option<String>,
+        vehicle: String,
+    },
+    Reassigned {
+        order_id: String,
+        vehicle: String,
+        reason: String,
+    },
+    Cancelled {
+        order_id: String,
+        reason: String,
+    },
+}
+
+/// What a command gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum CommandReply {
+    Done,
+    /// The leg that is being rung.
+    Leg {
+        leg: LegId,
+    },
+}
+
+/// Why a command was refused. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum CommandError {
+    /// 404
+    #[error("no {what} {id}")]
+    Unknown { what: String, id: String },
+    /// 409
+    #[error("{what} is {state}; {hint}")]
+    WrongState {
+        what: String,
+        state: String,
+        hint: String,
+    },
+    /// 422
+    #[error("field {field}: {reason}")]
+    BadField { field: String, reason: String },
+    /// 403
+    #[error("{who} may not do this: {reason}")]
+    NotAllowed { who: String, reason: String },
+}
