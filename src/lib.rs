@@ -25,5 +25,6 @@ pub mod limits;
 pub mod matrix;
 pub mod media;
 pub mod phone;
+pub mod sip;
 pub mod switch;
 pub mod time;

@@ -1,0 +1,4 @@
+//! SIP (RFC 3261): messages, transactions, dialogs, registrar and trunks. One pure machine and a thin shell:
+//! bytes and commands in, bytes and events out.
+
+pub mod net;
