@@ -2,3 +2,4 @@
 //! bytes and commands in, bytes and events out.
 
 pub mod net;
+pub mod profile;
