@@ -124,6 +124,9 @@ pub enum EventKind {
     MonitorEnded { seat: SeatId, leg: LegId },
     #[serde(rename = "dtmf.received")]
     DigitReceived { leg: LegId, digit: char },
+    /// A leg that was told to end did not report its end in time and was forgotten; it belongs to no state any more.
+    #[serde(rename = "leg.dropped")]
+    LegDropped { leg: LegId, party: String },
     #[serde(rename = "alert.wait_exceeded")]
     WaitExceeded { waited_ms: u64 },
     #[serde(rename = "recording.started")]
