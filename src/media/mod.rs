@@ -4,6 +4,7 @@
 //! Signalling owns legs and SDP and reaches media only through [`MediaGate`]; the switch reaches it only through
 //! [`MediaCommand`](crate::switch::MediaCommand)s.
 
+pub mod sdp;
 pub mod session;
 pub mod tap;
 
