@@ -4,9 +4,12 @@
 //! Signalling owns legs and SDP and reaches media only through [`MediaGate`]; the switch reaches it only through
 //! [`MediaCommand`](crate::switch::MediaCommand)s.
 
+pub mod capture;
 pub mod sdp;
 pub mod session;
 pub mod tap;
+pub mod track;
+pub mod wav;
 
 use std::net::SocketAddr;
 

@@ -313,9 +313,7 @@ impl Description {
             // Hold of RFC 2543: c=0.0.0.0 means "send me nothing" (RFC 3264 8.4).
             direction = both(direction, Direction::RecvOnly);
         }
-        let (rtcp_port, rtcp_ip) = stream
-            .rtcp
-            .unwrap_or((stream.port.saturating_add(1), None));
+        let (rtcp_port, rtcp_ip) = stream.rtcp.unwrap_or((stream.port.saturating_add(1), None));
         let ptime = stream.ptime_ms.or(self.ptime_ms).unwrap_or(local.ptime_ms);
         let ptime_max = stream.ptime_ms_max.unwrap_or(u16::MAX);
         Session {

@@ -1,3 +1,4 @@
 //! One binary for every test that needs more than its own module.
 
 mod sdp;
+mod support;

@@ -304,4 +304,3 @@ proptest! {
         let _ = accept(&text, &local(&[A]));
     }
 }
-

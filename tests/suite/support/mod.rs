@@ -1,0 +1,4 @@
+//! What several tests use.
+#![allow(dead_code, reason = "each test uses its part")]
+
+pub mod tone;
