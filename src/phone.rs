@@ -361,23 +361,24 @@ fn machine(digits: &str) -> Option<Found> {
     fits.then(|| Found::national(NumberKind::MachineToMachine, digits))
 }
 
-/// Short codes and nation-wide service numbers.
+/// Short codes and nation-wide service numbers. One that reads as some area's 110 behind `+86` has no E.164 form.
 fn service(digits: &str) -> Option<Found> {
     let starts = |prefixes: &[&str]| prefixes.iter().any(|prefix| digits.starts_with(prefix));
-    let kind = NumberKind::Service;
-    match digits.len() {
-        3 if starts(&["1", "999"]) => Some(Found {
-            kind,
-            e164: None,
-            display: digits.to_owned(),
-        }),
-        5..=6 if starts(&["10", "11", "12", "95", "96"]) => Some(Found::national(kind, digits)),
-        7..=8 if starts(&["95", "96", "1010"]) => Some(Found::national(kind, digits)),
-        10 if starts(&["400", "800"]) => Some(Found::national(kind, digits)),
-        9..=20 if starts(&["950"]) => Some(Found::national(kind, digits)),
-        11..=20 if starts(&["106"]) => Some(Found::national(kind, digits)),
-        _ => None,
-    }
+    let fits = match digits.len() {
+        3 => starts(&["1", "999"]),
+        5..=6 => starts(&["10", "11", "12", "95", "96"]),
+        7..=8 => starts(&["95", "96", "1010"]),
+        10 => starts(&["400", "800", "950"]),
+        9 => starts(&["950"]),
+        11..=20 => starts(&["950", "106"]),
+        _ => false,
+    };
+    let has_e164 = digits.len() > 3 && landline(digits).is_none();
+    fits.then(|| Found {
+        kind: NumberKind::Service,
+        e164: has_e164.then(|| format!("+86{digits}")),
+        display: digits.to_owned(),
+    })
 }
 
 /// Area code and the rest, by the shape of the plan: 10 and 2x are two digits, 3xx-9xx three, three services aside.
