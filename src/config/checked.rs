@@ -1,8 +1,11 @@
 //! The checked configuration: every value is in range, every name resolves, every file was readable. Each key's
 //! unit, default and limit is stated where it is parsed (`raw`).
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::id::{DestinationId, SeatId, TrunkId};
@@ -28,8 +31,8 @@ pub struct Config {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
 
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
 }
@@ -44,6 +47,8 @@ pub struct Sip {
     pub realm: String,
     /// Interval of OPTIONS to trunks and registered seats.
     pub options_every: Duration,
+    /// What stands in `sip-profiles/`, by file name without `.toml`. Every trunk's profile is among them.
+    pub profiles: BTreeMap<String, crate::sip::profile::Profile>,
 }
 
 /// One listening socket.
@@ -98,11 +103,66 @@ pub struct Cidr {
     pub prefix: u8,
 }
 
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.network, self.prefix)
+    }
+}
+
+/// Why a text is no address range.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CidrError {
+    /// The part before the slash.
+    #[error("{got:?} is no IP address")]
+    Address { got: String },
+    /// The part behind the slash.
+    #[error("{got:?} is no prefix length from 0 to {max}")]
+    Prefix { got: String, max: u8 },
+}
+
+impl FromStr for Cidr {
+    type Err = CidrError;
+
+    /// `192.0.2.10` (one address) or `192.0.2.0/28`.
+    fn from_str(text: &str) -> Result<Self, CidrError> {
+        let (address, prefix) = match text.trim().split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text.trim(), None),
+        };
+        let network: IpAddr = address.parse().map_err(|_| CidrError::Address {
+            got: address.to_owned(),
+        })?;
+        let max = if network.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            None => max,
+            Some(prefix) => prefix
+                .parse()
+                .ok()
+                .filter(|length| *length <= max)
+                .ok_or_else(|| CidrError::Prefix {
+                    got: prefix.to_owned(),
+                    max,
+                })?,
+        };
+        Ok(Self { network, prefix })
+    }
+}
+
 impl Cidr {
+    /// Whether some address lies in both ranges.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        if self.prefix <= other.prefix {
+            self.contains(other.network)
+        } else {
+            other.contains(self.network)
+        }
+    }
+
     /// Whether `address` lies in the range. IPv4-mapped IPv6 addresses count as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.network, address.to_canonical()) {
+        match (self.network.to_canonical(), address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {
                 let mask = u32::MAX
                     .checked_shl(32 - u32::from(self.prefix))
