@@ -5,9 +5,21 @@
 //! [`MediaCommand`](crate::switch::MediaCommand)s.
 
 pub mod capture;
+pub mod codec;
+pub mod conceal;
+pub mod dtmf;
+pub mod jitter;
+pub mod line;
+pub mod mixer;
+pub mod plan;
+pub mod player;
+pub mod rtcp;
+pub mod rtp;
 pub mod sdp;
 pub mod session;
+pub mod source;
 pub mod tap;
+pub mod tone;
 pub mod track;
 pub mod wav;
 
