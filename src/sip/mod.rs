@@ -1,5 +1,8 @@
 //! SIP (RFC 3261): messages, transactions, dialogs, registrar and trunks. One pure machine and a thin shell:
 //! bytes and commands in, bytes and events out.
 
+pub mod address;
+pub mod message;
 pub mod net;
 pub mod profile;
+pub mod wire;
