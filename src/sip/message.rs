@@ -307,6 +307,13 @@ impl Draft {
         self
     }
 
+    /// Leaves a header out.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.headers.0.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+        self
+    }
+
     /// Adds a body.
     #[must_use]
     pub fn with_body(mut self, kind: &'static str, body: impl Into<Vec<u8>>) -> Self {

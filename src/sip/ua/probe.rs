@@ -1,0 +1,153 @@
+//! OPTIONS to trunks and registered phones: who is alive. Any answer counts.
+
+use super::{Due, Purpose, Tell, Ua};
+use crate::id::{SeatId, TrunkId};
+use crate::sip::dialog::Listener;
+use crate::sip::message::{Draft, Method};
+use crate::sip::net::Flow;
+use crate::sip::transaction::ClientKey;
+use crate::sip::trunk::{MISSED_MAX, PROBE_TIMEOUT, Probe};
+use crate::time::{Millis, Timestamp};
+
+/// Whom a probe asks.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Target {
+    Trunk(TrunkId),
+    Seat(SeatId),
+}
+
+/// A target under watch.
+#[derive(Default)]
+pub(super) struct Watch {
+    probe: Probe,
+    asked: Option<ClientKey>,
+}
+
+impl Ua {
+    /// Starts to watch a target, now.
+    pub(super) fn watch(&mut self, now: Timestamp, target: Target) {
+        if !self.probes.contains_key(&target) {
+            self.probes.insert(target.clone(), Watch::default());
+            self.wheel.set(Due::Probe(target), now);
+        }
+    }
+
+    pub(super) fn unwatch(&mut self, target: &Target) {
+        if let Some(key) = self.probes.remove(target).and_then(|w| w.asked) {
+            self.tx.abandon(&key);
+            self.by_client.remove(&key);
+        }
+        self.wheel.clear(&Due::Probe(target.clone()));
+        self.wheel.clear(&Due::ProbeMissed(target.clone()));
+    }
+
+    /// Watches every trunk that has a far side, and no other.
+    pub(super) fn watch_trunks(&mut self, now: Timestamp) {
+        let wanted: Vec<Target> = self
+            .setup
+            .trunks
+            .iter()
+            .filter(|t| t.remote.is_some())
+            .map(|t| Target::Trunk(t.id.clone()))
+            .collect();
+        let gone: Vec<Target> = self
+            .probes
+            .keys()
+            .filter(|t| matches!(t, Target::Trunk(_)) && !wanted.contains(t))
+            .cloned()
+            .collect();
+        for target in gone {
+            self.unwatch(&target);
+        }
+        for target in wanted {
+            self.watch(now, target);
+        }
+    }
+
+    /// Asks.
+    pub(super) fn probe(&mut self, now: Timestamp, target: &Target) {
+        let Some((uri, flow)) = self.address_of(target) else {
+            self.unwatch(target);
+            return;
+        };
+        let listener = self.listener(flow.listener);
+        let branch = self.random.branch();
+        let draft = options(&uri, &listener, &branch, &self.random.tag(), &self.random.call_id());
+        let key = ClientKey { branch, method: Method::Options };
+        if let Some(watch) = self.probes.get_mut(target) {
+            watch.asked = Some(key.clone());
+            self.tx.send(now, key.clone(), draft.to_bytes(), None, flow);
+            self.by_client.insert(key, Purpose::Probe(target.clone()));
+            let patience = PROBE_TIMEOUT.min(self.setup.options_every);
+            self.wheel.set(Due::ProbeMissed(target.clone()), now + patience);
+        }
+    }
+
+    fn address_of(&self, target: &Target) -> Option<(String, Flow)> {
+        match target {
+            Target::Trunk(id) => {
+                let trunk = self.setup.trunks.iter().find(|t| t.id == *id)?;
+                let peer = trunk.remote?;
+                let index = self.setup.listeners.iter().position(|l| l.id == trunk.listener)?;
+                let flow = Flow {
+                    listener: u16::try_from(index).ok()?,
+                    transport: trunk.transport,
+                    peer,
+                    connection: None,
+                };
+                Some((format!("sip:{peer}"), flow))
+            }
+            Target::Seat(seat) => self.registrar.binding(seat).map(|b| (b.uri.clone(), b.flow)),
+        }
+    }
+
+    pub(super) fn probe_answered(&mut self, now: Timestamp, target: &Target) {
+        let every = self.setup.options_every;
+        let Some(watch) = self.probes.get_mut(target) else {
+            return;
+        };
+        watch.asked = None;
+        let news = watch.probe.answered();
+        self.wheel.clear(&Due::ProbeMissed(target.clone()));
+        self.wheel.set(Due::Probe(target.clone()), now + every);
+        match target {
+            Target::Trunk(trunk) if news => self.tell(Tell::TrunkUp { trunk: trunk.clone() }),
+            Target::Seat(seat) if news => self.tell(Tell::SeatReachable { seat: seat.clone(), reachable: true }),
+            Target::Trunk(_) | Target::Seat(_) => {}
+        }
+    }
+
+    pub(super) fn probe_missed(&mut self, now: Timestamp, target: &Target) {
+        let every = self.setup.options_every;
+        let Some(watch) = self.probes.get_mut(target) else {
+            return;
+        };
+        if let Some(key) = watch.asked.take() {
+            self.tx.abandon(&key);
+            self.by_client.remove(&key);
+        }
+        let news = watch.probe.missed();
+        let at = if watch.probe.is_doubtful() { now + Millis(1) } else { now + every };
+        self.wheel.set(Due::Probe(target.clone()), at);
+        match target {
+            Target::Trunk(trunk) if news => {
+                let reason = format!("{MISSED_MAX} OPTIONS in a row got no answer within {} s each", PROBE_TIMEOUT.as_secs());
+                self.tell(Tell::TrunkDown { trunk: trunk.clone(), reason });
+            }
+            Target::Seat(seat) if news => self.tell(Tell::SeatReachable { seat: seat.clone(), reachable: false }),
+            Target::Trunk(_) | Target::Seat(_) => {}
+        }
+    }
+}
+
+fn options(uri: &str, listener: &Listener, branch: &str, tag: &str, call_id: &str) -> Draft {
+    Draft::request(&Method::Options, uri)
+        .with("Via", listener.via(branch))
+        .with("Max-Forwards", "70")
+        .with("From", format!("<sip:firstring@{}>;tag={tag}", listener.host_port()))
+        .with("To", format!("<{uri}>"))
+        .with("Call-ID", call_id)
+        .with("CSeq", "1 OPTIONS")
+        .with("Contact", listener.contact("firstring"))
+        .with("Accept", "application/sdp")
+}
