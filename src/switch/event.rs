@@ -222,4 +222,7 @@ pub enum AlarmCode {
     ConfigRefused,
     #[serde(rename = "clock.stepped")]
     ClockStepped,
+    /// A media worker stands still or ended, or a fault cost a call its media.
+    #[serde(rename = "media.fault")]
+    MediaFault,
 }
