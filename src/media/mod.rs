@@ -12,16 +12,21 @@ pub mod jitter;
 pub mod line;
 pub mod mixer;
 pub mod plan;
+pub mod plane;
 pub mod player;
+pub mod port;
+pub mod prompt;
 pub mod rtcp;
 pub mod rtp;
 pub mod sdp;
 pub mod session;
 pub mod source;
+pub mod stats;
 pub mod tap;
 pub mod tone;
 pub mod track;
 pub mod wav;
+mod worker;
 
 use std::net::SocketAddr;
 

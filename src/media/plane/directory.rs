@@ -1,0 +1,300 @@
+//! Who is where: calls, their worker and recording; legs, their port and track. Pure state behind the plane's lock.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::call::Party;
+use crate::id::{CallId, LegId, RecordingId};
+use crate::limits::LEGS_PER_CALL_MAX;
+use crate::media::player::Player;
+use crate::media::tap::TapControl;
+
+/// Words for the recorder kept while its channel is full.
+pub(super) const UNTOLD_MAX: usize = 4096;
+
+/// The directory.
+pub(super) struct Directory {
+    calls: BTreeMap<CallId, CallEntry>,
+    legs: BTreeMap<LegId, LegPlace>,
+    ssrcs: BTreeSet<u32>,
+    /// Legs per worker.
+    load: Vec<usize>,
+    next_slot: u32,
+    pub(super) untold: VecDeque<TapControl>,
+}
+
+#[derive(Default)]
+struct CallEntry {
+    worker: usize,
+    recording: Option<RecordingId>,
+    parties: BTreeMap<LegId, Party>,
+    /// Playbacks for legs that are not open yet.
+    plays: BTreeMap<LegId, Player>,
+    legs: usize,
+    commanded: bool,
+    closed: bool,
+}
+
+/// Where a leg is.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct LegPlace {
+    pub(super) call: CallId,
+    pub(super) worker: usize,
+    pub(super) port: u16,
+    pub(super) ssrc: u32,
+    pub(super) slot: Option<u32>,
+}
+
+impl Directory {
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            calls: BTreeMap::new(),
+            legs: BTreeMap::new(),
+            ssrcs: BTreeSet::new(),
+            load: vec![0; workers],
+            next_slot: 1,
+            untold: VecDeque::new(),
+        }
+    }
+
+    /// The call's worker; a call not seen before goes to the one with the fewest legs.
+    pub(super) fn worker_of(&mut self, call: CallId) -> usize {
+        self.entry(call).worker
+    }
+
+    fn entry(&mut self, call: CallId) -> &mut CallEntry {
+        let load = &self.load;
+        self.calls.entry(call).or_insert_with(|| CallEntry {
+            worker: (0..load.len())
+                .min_by_key(|worker| load.get(*worker))
+                .unwrap_or(0),
+            ..CallEntry::default()
+        })
+    }
+
+    pub(super) fn note_command(&mut self, call: CallId) {
+        self.entry(call).commanded = true;
+    }
+
+    /// True when this starts a recording (a second word of the same changes nothing).
+    pub(super) fn record(&mut self, call: CallId, recording: RecordingId) -> bool {
+        self.entry(call).recording.replace(recording) != Some(recording)
+    }
+
+    pub(super) fn name_party(&mut self, call: CallId, leg: LegId, party: Party) {
+        let entry = self.entry(call);
+        if entry.parties.len() < LEGS_PER_CALL_MAX * 4 || entry.parties.contains_key(&leg) {
+            let before = entry.parties.insert(leg, party.clone());
+            if before.is_some_and(|before| before != party)
+                && let Some(place) = self.legs.get_mut(&leg)
+            {
+                place.slot = None;
+            }
+        }
+    }
+
+    pub(super) fn legs_of(&self, call: CallId) -> Vec<LegId> {
+        let is_here = |(leg, place): (&LegId, &LegPlace)| (place.call == call).then_some(*leg);
+        self.legs.iter().filter_map(is_here).collect()
+    }
+
+    pub(super) fn place_of(&self, leg: LegId) -> Option<LegPlace> {
+        self.legs.get(&leg).copied()
+    }
+
+    /// A number for the leg's track, if it should have one and has none: its worker, the number, the party.
+    pub(super) fn new_track(&mut self, call: CallId, leg: LegId) -> Option<(usize, u32, Party)> {
+        let entry = self.calls.get(&call)?;
+        entry.recording?;
+        let party = entry.parties.get(&leg)?.clone();
+        let place = self.legs.get_mut(&leg)?;
+        if place.call != call || place.slot.is_some() {
+            return None;
+        }
+        let slot = self.next_slot;
+        self.next_slot = self.next_slot.wrapping_add(1).max(1);
+        place.slot = Some(slot);
+        Some((place.worker, slot, party))
+    }
+
+    pub(super) fn keep_play(&mut self, call: CallId, leg: LegId, player: Player) {
+        let plays = &mut self.entry(call).plays;
+        if plays.len() < LEGS_PER_CALL_MAX || plays.contains_key(&leg) {
+            plays.insert(leg, player);
+        }
+    }
+
+    pub(super) fn drop_play(&mut self, call: CallId, leg: LegId) {
+        self.entry(call).plays.remove(&leg);
+    }
+
+    pub(super) fn take_play(&mut self, call: CallId, leg: LegId) -> Option<Player> {
+        self.entry(call).plays.remove(&leg)
+    }
+
+    /// A number that no open leg has (RFC 3550 section 8).
+    pub(super) fn new_ssrc(&mut self) -> u32 {
+        loop {
+            let ssrc = rand::random();
+            if self.ssrcs.insert(ssrc) {
+                return ssrc;
+            }
+        }
+    }
+
+    pub(super) fn add_leg(&mut self, leg: LegId, place: LegPlace) {
+        self.entry(place.call).legs += 1;
+        self.add_load(place.worker, 1);
+        self.legs.insert(leg, place);
+    }
+
+    pub(super) fn remove_leg(&mut self, leg: LegId) -> Option<LegPlace> {
+        let place = self.legs.remove(&leg)?;
+        self.ssrcs.remove(&place.ssrc);
+        self.add_load(place.worker, -1);
+        if let Some(entry) = self.calls.get_mut(&place.call) {
+            entry.legs = entry.legs.saturating_sub(1);
+        }
+        Some(place)
+    }
+
+    /// The leg's place before it moved.
+    pub(super) fn move_leg(&mut self, leg: LegId, to: CallId, worker: usize) -> Option<LegPlace> {
+        let before = self.remove_leg(leg)?;
+        self.ssrcs.insert(before.ssrc);
+        self.add_leg(
+            leg,
+            LegPlace {
+                call: to,
+                worker,
+                slot: None,
+                ..before
+            },
+        );
+        Some(before)
+    }
+
+    fn add_load(&mut self, worker: usize, change: isize) {
+        if let Some(load) = self.load.get_mut(worker) {
+            *load = load.saturating_add_signed(change);
+        }
+    }
+
+    /// Nobody commanded it and its last leg is gone.
+    pub(super) fn is_abandoned(&self, call: CallId) -> bool {
+        self.calls
+            .get(&call)
+            .is_some_and(|entry| !entry.commanded && entry.legs == 0)
+    }
+
+    /// True when a recording has to be sealed.
+    pub(super) fn close_call(&mut self, call: CallId) -> bool {
+        let entry = self.entry(call);
+        entry.closed = true;
+        entry.plays.clear();
+        entry.recording.take().is_some()
+    }
+
+    pub(super) fn forget_if_done(&mut self, call: CallId) {
+        let is_done = self
+            .calls
+            .get(&call)
+            .is_some_and(|entry| entry.closed && entry.legs == 0);
+        if is_done {
+            self.calls.remove(&call);
+        }
+    }
+
+    /// Calls and legs known (tests, soak figures).
+    #[cfg(test)]
+    fn sizes(&self) -> (usize, usize, usize) {
+        (self.calls.len(), self.legs.len(), self.ssrcs.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn call(n: u128) -> CallId {
+        CallId(Uuid::from_u128(n))
+    }
+
+    fn leg(n: u128) -> LegId {
+        LegId(Uuid::from_u128(n))
+    }
+
+    fn open(directory: &mut Directory, call: CallId, leg: LegId) {
+        let worker = directory.worker_of(call);
+        let ssrc = directory.new_ssrc();
+        directory.add_leg(
+            leg,
+            LegPlace {
+                call,
+                worker,
+                port: 4000,
+                ssrc,
+                slot: None,
+            },
+        );
+    }
+
+    #[test]
+    fn a_track_starts_once_recording_party_and_leg_are_all_there_in_any_order() {
+        let recording = RecordingId(Uuid::from_u128(9));
+        for order in [
+            [0, 1, 2],
+            [0, 2, 1],
+            [1, 0, 2],
+            [1, 2, 0],
+            [2, 0, 1],
+            [2, 1, 0],
+        ] {
+            let mut directory = Directory::new(1);
+            let mut tracks = Vec::new();
+            for step in order {
+                match step {
+                    0 => assert!(directory.record(call(1), recording)),
+                    1 => directory.name_party(call(1), leg(1), Party::Caller),
+                    _ => open(&mut directory, call(1), leg(1)),
+                }
+                tracks.extend(directory.new_track(call(1), leg(1)));
+            }
+            assert_eq!(tracks, [(0, 1, Party::Caller)]);
+        }
+    }
+
+    #[test]
+    fn a_moved_leg_gets_a_track_of_its_new_call_and_leaves_its_old_one() {
+        let mut directory = Directory::new(2);
+        for n in 1..=2 {
+            directory.record(call(n), RecordingId(Uuid::from_u128(n)));
+            directory.name_party(call(n), leg(1), Party::Caller);
+        }
+        open(&mut directory, call(1), leg(1));
+        assert!(directory.new_track(call(1), leg(1)).is_some());
+        assert!(directory.new_track(call(2), leg(1)).is_none());
+        let worker = directory.worker_of(call(2));
+        directory.move_leg(leg(1), call(2), worker);
+        assert_eq!(directory.new_track(call(2), leg(1)).map(|t| t.1), Some(2));
+        assert_eq!(directory.legs_of(call(1)), []);
+    }
+
+    #[test]
+    fn calls_spread_over_the_workers_and_nothing_is_left_of_them() {
+        let mut directory = Directory::new(2);
+        for n in 0..10 {
+            open(&mut directory, call(n), leg(n));
+        }
+        assert_eq!(directory.load, [5, 5]);
+        for n in 0..10 {
+            assert!(!directory.is_abandoned(call(n)));
+            directory.remove_leg(leg(n));
+            assert!(directory.is_abandoned(call(n)));
+            directory.close_call(call(n));
+            directory.forget_if_done(call(n));
+        }
+        assert_eq!(directory.sizes(), (0, 0, 0));
+        assert_eq!(directory.load, [0, 0]);
+    }
+}

@@ -1,0 +1,196 @@
+//! The packet path: one datagram in, a few out.
+
+use super::Worker;
+use super::leg::{Taken, What};
+use crate::media::dtmf::Key;
+use crate::media::line::Kind;
+use crate::media::rtp::HEADER_BYTES;
+use crate::media::session::Codec;
+use crate::media::tap::{TAP_PAYLOAD_MAX, TapFrame};
+use crate::switch::MediaEvent;
+
+impl Worker {
+    /// A leg's RTP socket is readable: read once.
+    pub(super) fn on_rtp(&mut self, place: usize) {
+        let now_us = self.clock.now().as_micros();
+        let Some(leg) = self.legs.get_mut(place) else {
+            return;
+        };
+        self.at = Some(leg.call);
+        let Ok((length, from)) = leg.port.rtp.recv_from(self.buffer.as_mut_slice()) else {
+            return;
+        };
+        self.counts.packets_in += 1;
+        let datagram = self.buffer.get(..length).unwrap_or(&[]);
+        let Some(taken) = leg.take(datagram, from, now_us, &mut self.counts) else {
+            return;
+        };
+        let (id, news, speaks) = (leg.id, leg.heard(now_us), leg.speaks());
+        if let Some(news) = news {
+            self.tell(id, news);
+        }
+        if !speaks {
+            return;
+        }
+        let mut n = 0;
+        while let Some(hearer) = self.hearer_of(place, n) {
+            self.pass_on(place, hearer, &taken, now_us);
+            n += 1;
+        }
+        match taken.what {
+            What::Audio => self.on_audio(place, &taken, now_us),
+            What::Event => self.on_event(place, &taken, now_us),
+            What::Noise => {
+                if let Some(leg) = self.legs.get_mut(place)
+                    && let Some(jitter) = &mut leg.incoming.jitter
+                {
+                    jitter.pause();
+                }
+            }
+        }
+    }
+
+    fn hearer_of(&self, place: usize, n: usize) -> Option<usize> {
+        self.legs.get(place)?.incoming.hearers.get(n).copied()
+    }
+
+    /// Forward one packet: 12 bytes of header anew, right before the payload where it lies, then out.
+    fn pass_on(&mut self, source: usize, hearer: usize, taken: &Taken, now_us: i64) {
+        let Some(leg) = self.legs.get_mut(hearer) else {
+            return;
+        };
+        let Some(session) = &leg.session else { return };
+        let payload_type = match taken.what {
+            What::Audio => Some(session.payload_type),
+            What::Event => session.dtmf,
+            What::Noise => session.comfort_noise,
+        };
+        let Some(payload_type) = payload_type else {
+            leg.line.skip(&taken.head);
+            return;
+        };
+        let kind = match taken.what {
+            What::Audio => Kind::Audio {
+                samples: u32::try_from(taken.payload.len()).unwrap_or(0),
+            },
+            What::Event | What::Noise => Kind::Mark,
+        };
+        let Some(mut head) = leg.line.forward(now_us, &taken.head, kind) else {
+            self.counts.stale += 1;
+            return;
+        };
+        head.payload_type = payload_type;
+        if taken.what == What::Event {
+            leg.event_passed = Some((source, taken.head.timestamp));
+        }
+        let start = taken.payload.start.saturating_sub(HEADER_BYTES);
+        let Some(packet) = self.buffer.get_mut(start..taken.payload.end) else {
+            return;
+        };
+        if let Some(bytes) = packet.first_chunk_mut::<HEADER_BYTES>() {
+            *bytes = head.to_bytes();
+        }
+        self.counts.forwarded += 1;
+        leg.send(packet, &mut self.counts);
+    }
+
+    fn on_audio(&mut self, place: usize, taken: &Taken, now_us: i64) {
+        let Some(leg) = self.legs.get_mut(place) else {
+            return;
+        };
+        let Some(payload) = self.buffer.get(taken.payload.clone()) else {
+            return;
+        };
+        if let Some(slot) = leg.incoming.slot
+            && let Some(session) = &leg.session
+            && let Some(frame) = tap_frame(slot, session.codec, taken, payload, now_us)
+            && self.tap.push(frame).is_err()
+        {
+            self.counts.tap_dropped += 1;
+        }
+        leg.listen(&taken.head, payload, now_us);
+        if leg.note_length(payload.len()) {
+            let call = leg.call;
+            self.compile(call);
+        }
+    }
+
+    fn on_event(&mut self, place: usize, taken: &Taken, now_us: i64) {
+        let Some(leg) = self.legs.get_mut(place) else {
+            return;
+        };
+        let payload = self.buffer.get(taken.payload.clone()).unwrap_or(&[]);
+        let key = leg
+            .incoming
+            .keys
+            .on_packet(taken.head.timestamp, payload, now_us);
+        if let Some(key) = key {
+            self.on_key(place, key);
+        }
+    }
+
+    /// A key press of a leg is complete: tell it, and make it anew for those who hear the leg in a mix and did not
+    /// get its packets.
+    pub(super) fn on_key(&mut self, place: usize, key: Key) {
+        let Some(leg) = self.legs.get(place) else {
+            return;
+        };
+        let id = leg.id;
+        let mut n = 0;
+        while let Some(hearer) = self
+            .legs
+            .get(place)
+            .and_then(|leg| leg.incoming.mixed_by.get(n).copied())
+        {
+            n += 1;
+            let Some(hearer) = self.legs.get_mut(hearer) else {
+                continue;
+            };
+            let wants = hearer.session.as_ref().is_some_and(|s| s.dtmf.is_some());
+            if wants && hearer.event_passed != Some((place, key.timestamp)) {
+                hearer.keys_out.push(key);
+            }
+        }
+        self.tell(
+            id,
+            MediaEvent::Digit {
+                digit: key.digit,
+                duration_ms: key.duration_ms(),
+            },
+        );
+    }
+
+    /// A leg's RTCP socket is readable.
+    pub(super) fn on_rtcp(&mut self, place: usize) {
+        let now_us = self.clock.now().as_micros();
+        let Some(leg) = self.legs.get_mut(place) else {
+            return;
+        };
+        self.at = Some(leg.call);
+        if let Ok((length, from)) = leg.port.rtcp.recv_from(self.buffer.as_mut_slice()) {
+            leg.on_report(self.buffer.get(..length).unwrap_or(&[]), from, now_us);
+        }
+    }
+}
+
+/// A copy for the recorder.
+fn tap_frame(
+    slot: u32,
+    codec: Codec,
+    taken: &Taken,
+    payload: &[u8],
+    arrived_us: i64,
+) -> Option<TapFrame> {
+    let mut copy = [0; TAP_PAYLOAD_MAX];
+    copy.get_mut(..payload.len())?.copy_from_slice(payload);
+    Some(TapFrame {
+        slot,
+        arrived_us,
+        ssrc: taken.head.ssrc,
+        rtp_timestamp: taken.head.timestamp,
+        sequence: taken.head.sequence,
+        codec,
+        len: u16::try_from(payload.len()).ok()?,
+        payload: copy,
+    })
+}
