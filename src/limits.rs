@@ -14,6 +14,12 @@ pub const SIP_MESSAGE_BYTES_MAX: usize = 65_535;
 pub const SIP_HEADERS_MAX: usize = 200;
 /// SIP transactions held at once, client and server together.
 pub const SIP_TRANSACTIONS_MAX: usize = 16_384;
+/// SIP connections (TCP and TLS) open at once, both ways.
+pub const SIP_CONNECTIONS_MAX: usize = 2048;
+/// Of these, kept free for trunks and for connections we open.
+pub const SIP_CONNECTIONS_RESERVED: usize = 256;
+/// Messages waiting to be written to one SIP connection; past it they are dropped and counted.
+pub const SIP_CONNECTION_QUEUE_MAX: usize = 256;
 /// Call-back entries kept open.
 pub const CALL_BACKS_MAX: usize = 10_000;
 /// Bytes of raw text kept from one header of an INVITE.

@@ -12,6 +12,7 @@ pub mod random;
 pub mod registrar;
 pub mod timers;
 pub mod transaction;
+pub mod transport;
 pub mod trunk;
 pub mod ua;
 pub mod wire;

@@ -2,3 +2,4 @@
 
 mod sdp;
 mod support;
+mod transport;
