@@ -1,4 +1,5 @@
 //! What several tests use.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod one_call;
 pub mod tone;

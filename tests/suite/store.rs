@@ -1,0 +1,3 @@
+//! What lasts: the journal under faults, and records on every database.
+
+mod journal;

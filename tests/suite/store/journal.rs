@@ -1,0 +1,444 @@
+//! The journal: nothing is lost, everything is in order, damage has a place.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use firstring::store::journal::{
+    Entry, Fault, Journal, JournalError, JournalOptions, Recovered, replay,
+};
+use firstring::switch::{Event, Input, InputKind};
+use firstring::time::Timestamp;
+
+use crate::support::one_call;
+
+fn options() -> JournalOptions {
+    JournalOptions::new("test-1")
+}
+
+fn open(dir: &Path) -> (Journal, Recovered) {
+    Journal::open(dir, options()).unwrap()
+}
+
+fn call(n: u64) -> Vec<Entry> {
+    one_call::entries(&one_call::answered(n, "13800138000").events)
+}
+
+fn segments(dir: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<_> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "db"))
+        .collect();
+    found.sort_by_key(|path| {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        name.rsplit_once('-').unwrap().1.parse::<u32>().unwrap()
+    });
+    found
+}
+
+fn inputs(entries: &[Entry]) -> Vec<Input> {
+    entries.iter().map(|entry| entry.input.clone()).collect()
+}
+
+fn replayed(path: &Path) -> Result<Vec<Entry>, JournalError> {
+    replay(path)?
+        .map(|entry| {
+            entry.map(|e| Entry {
+                input: e.input,
+                events: e.events,
+            })
+        })
+        .collect()
+}
+
+async fn all_events(journal: &Journal) -> Vec<(u64, Event)> {
+    let mut reader = journal.reader();
+    let (mut cursor, mut events) = (0, Vec::new());
+    loop {
+        let page = reader.events_after(cursor, 7).await.unwrap();
+        let Some((last, _)) = page.last() else {
+            return events;
+        };
+        cursor = *last;
+        events.extend(page);
+    }
+}
+
+/// Poll until `done`, at most 10 s.
+async fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while !done() {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "waited 10 s for: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn committed_entries_come_back_in_order_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let entries = call(0);
+    {
+        let (journal, recovered) = open(dir.path());
+        assert_eq!(recovered, Recovered::default());
+        let ticket = journal.append(entries.clone());
+        assert_eq!(ticket.seq(), entries.len() as u64);
+        ticket.committed().await;
+        assert_eq!(journal.status().committed_seq, entries.len() as u64);
+        assert_eq!(journal.status().spooled, 0);
+    }
+    let (journal, recovered) = open(dir.path());
+    assert_eq!(recovered.tail, inputs(&entries));
+    assert_eq!(recovered.last_seq, entries.len() as u64);
+    assert_eq!(recovered.truncated, None);
+    assert_eq!(replayed(dir.path()).unwrap(), entries);
+    let events: Vec<_> = all_events(&journal).await;
+    let expected: Vec<_> = entries.iter().flat_map(|e| e.events.clone()).collect();
+    assert_eq!(
+        events.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(),
+        (1..=expected.len() as u64).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        events.into_iter().map(|(_, e)| e).collect::<Vec<_>>(),
+        expected
+    );
+}
+
+#[tokio::test]
+async fn recovery_begins_at_the_newest_snapshot_and_numbers_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second, third) = (call(0), call(1), call(2));
+    {
+        let (journal, _) = open(dir.path());
+        journal.snapshot(&serde_json::json!({ "state": 0 }));
+        journal.append(first.clone());
+        journal.snapshot(&serde_json::json!({ "state": 1 }));
+        journal.append(second.clone());
+        journal.flush().await;
+    }
+    let seq = (first.len() + second.len()) as u64;
+    {
+        let (journal, recovered) = open(dir.path());
+        let snapshot = recovered.snapshot.unwrap();
+        assert_eq!(snapshot.seq, first.len() as u64);
+        assert_eq!(snapshot.build, "test-1");
+        assert_eq!(snapshot.value, serde_json::json!({ "state": 1 }));
+        assert_eq!(recovered.tail, inputs(&second));
+        assert_eq!(recovered.last_seq, seq);
+        // A snapshot at each start, before any entry of the new process.
+        journal.snapshot(&serde_json::json!({ "state": 2 }));
+        assert_eq!(
+            journal.append(third.clone()).seq(),
+            seq + third.len() as u64
+        );
+        journal.flush().await;
+        let numbers: Vec<_> = all_events(&journal)
+            .await
+            .into_iter()
+            .map(|(n, _)| n)
+            .collect();
+        assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>());
+    }
+    let (_journal, recovered) = open(dir.path());
+    assert_eq!(recovered.snapshot.unwrap().seq, seq);
+    assert_eq!(recovered.tail, inputs(&third));
+    assert_eq!(
+        segments(dir.path()).len(),
+        2,
+        "each process writes a segment of its own"
+    );
+    assert_eq!(
+        replayed(dir.path()).unwrap(),
+        [first, second, third].concat()
+    );
+}
+
+#[tokio::test]
+async fn segment_of_an_earlier_process_is_never_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let (journal, _) = open(dir.path());
+        journal.append(call(0));
+        journal.flush().await;
+    }
+    let old = segments(dir.path()).remove(0);
+    let before = std::fs::read(&old).unwrap();
+    {
+        let (journal, _) = open(dir.path());
+        journal.append(call(1));
+        journal.flush().await;
+        all_events(&journal).await;
+    }
+    assert_eq!(replayed(dir.path()).unwrap().len(), 2 * call(0).len());
+    assert_eq!(std::fs::read(&old).unwrap(), before);
+    assert!(
+        !old.with_extension("db-wal").exists(),
+        "the log was folded in at the end"
+    );
+}
+
+#[tokio::test]
+async fn full_segment_is_sealed_and_the_next_one_follows_without_a_gap() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = JournalOptions {
+        segment_bytes_max: 64 * 1024,
+        ..options()
+    };
+    let (journal, _) = Journal::open(dir.path(), options).unwrap();
+    let mut expected = Vec::new();
+    for n in 0..12 {
+        expected.extend(call(n));
+        journal.append(call(n));
+        journal.flush().await;
+    }
+    let events = all_events(&journal).await;
+    assert_eq!(events.len(), expected.len());
+    drop(journal);
+    let files = segments(dir.path());
+    assert!(files.len() >= 3, "{files:?}");
+    for file in &files {
+        assert!(
+            file.with_extension("db.seal").exists(),
+            "{} is sealed",
+            file.display()
+        );
+    }
+    assert_eq!(replayed(dir.path()).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn second_process_is_kept_away_from_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_journal, _) = open(dir.path());
+    let error = Journal::open(dir.path(), options()).unwrap_err();
+    assert!(matches!(error, JournalError::Locked { .. }), "{error}");
+}
+
+async fn written_twice(dir: &Path) -> Vec<Entry> {
+    let (journal, _) = open(dir);
+    let entries: Vec<_> = (0..4).flat_map(call).collect();
+    journal.snapshot(&serde_json::json!({ "state": 0 }));
+    journal.append(entries.clone());
+    journal.flush().await;
+    entries
+}
+
+#[tokio::test]
+async fn any_single_flipped_byte_of_a_closed_segment_is_reported_with_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let entries = written_twice(dir.path()).await;
+    let file = segments(dir.path()).remove(0);
+    let sound = std::fs::read(&file).unwrap();
+    assert_eq!(replayed(&file).unwrap(), entries);
+    let step = sound.len() / 97;
+    for at in (0..sound.len()).step_by(step) {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 0x10;
+        std::fs::write(&file, &bytes).unwrap();
+        let error = replayed(&file).expect_err("a flipped byte is found");
+        let text = error.to_string();
+        let block = at / 16_384 * 16_384;
+        assert!(text.contains(file.to_str().unwrap()), "{text}");
+        assert!(
+            text.contains(&format!("bytes {block}..")),
+            "byte {at}: {text}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn flipped_byte_in_an_entry_of_an_unsealed_segment_names_that_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    written_twice(dir.path()).await;
+    let file = segments(dir.path()).remove(0);
+    std::fs::remove_file(file.with_extension("db.seal")).unwrap();
+    let mut bytes = std::fs::read(&file).unwrap();
+    // The fortieth Event's text is unlike all others: its id.
+    let entries = replayed(&file).unwrap();
+    let id = entries[39].events[0].id.to_string();
+    let at = bytes
+        .windows(id.len())
+        .position(|w| w == id.as_bytes())
+        .unwrap();
+    bytes[at + 3] ^= 0x01;
+    std::fs::write(&file, &bytes).unwrap();
+    let error = replayed(&file).unwrap_err();
+    assert!(
+        matches!(&error, JournalError::Damaged { seq: 40, path, .. } if *path == file),
+        "{error}"
+    );
+    let (_, recovered) = open(dir.path());
+    assert_eq!(
+        recovered.tail.len(),
+        39,
+        "recovery keeps what stands before the damage"
+    );
+    assert!(recovered.truncated.unwrap().contains("entry 40"));
+    assert!(recovered.last_seq > 1_000_000, "no number is given twice");
+}
+
+#[tokio::test]
+async fn flipped_byte_in_the_log_of_a_killed_process_is_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    let (journal, _) = open(dir.path());
+    for n in 0..3 {
+        journal.append(call(n));
+        journal.flush().await;
+    }
+    // What lies on the disk now is what a kill -9 leaves.
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    drop(journal);
+    let (after_kill, recovered) = open(copy.path());
+    assert_eq!(recovered.tail.len(), 3 * call(0).len());
+    assert_eq!(recovered.truncated, None);
+    drop(after_kill);
+    assert!(replayed(copy.path()).is_ok());
+    let log = segments(copy.path()).remove(0).with_extension("db-wal");
+    let mut bytes = std::fs::read(&log).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x40;
+    std::fs::write(&log, &bytes).unwrap();
+    let error = replayed(copy.path()).unwrap_err().to_string();
+    assert!(error.contains("of the log do not check"), "{error}");
+}
+
+async fn survives(fault: Fault) {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options();
+    let faults = options.faults.clone();
+    let (journal, _) = Journal::open(dir.path(), options).unwrap();
+    journal.append(call(0));
+    journal.flush().await;
+    faults.set(fault);
+    let started = std::time::Instant::now();
+    let mut expected = call(0);
+    for n in 1..40 {
+        expected.extend(call(n));
+        drop(journal.append(call(n)));
+    }
+    let appending = started.elapsed();
+    assert!(
+        appending < Duration::from_secs(1),
+        "append never waits for the disk: {appending:?}"
+    );
+    let ticket = journal.append(call(40));
+    expected.extend(call(40));
+    assert!(
+        !ticket
+            .clone()
+            .committed_within(Duration::from_millis(100))
+            .await
+    );
+    until("the status tells that the journal is late", || {
+        journal.status().late_since.is_some()
+    })
+    .await;
+    if fault != Fault::Stall {
+        until("the status tells why", || {
+            journal.status().last_error.is_some()
+        })
+        .await;
+    }
+    assert!(journal.status().spooled > 100);
+    faults.set(Fault::None);
+    ticket.committed().await;
+    let status = journal.status();
+    assert_eq!(
+        (status.spooled, status.lost, status.late_since),
+        (0, 0, None)
+    );
+    assert_eq!(status.last_error, None);
+    let events = all_events(&journal).await;
+    assert_eq!(events.len(), expected.len());
+    drop(journal);
+    assert_eq!(
+        replayed(dir.path()).unwrap(),
+        expected,
+        "in order, each once"
+    );
+}
+
+#[tokio::test]
+async fn failing_disk_keeps_entries_in_memory_and_writes_them_in_order_after_relief() {
+    survives(Fault::Fail).await;
+}
+
+#[tokio::test]
+async fn stalled_disk_keeps_entries_in_memory_and_writes_them_in_order_after_relief() {
+    survives(Fault::Stall).await;
+}
+
+#[tokio::test]
+async fn full_disk_keeps_entries_in_memory_and_writes_them_in_order_after_relief() {
+    survives(Fault::Full).await;
+}
+
+#[tokio::test]
+async fn spool_that_is_full_drops_the_newest_entries_counts_them_and_the_journal_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = JournalOptions {
+        spool_entries_max: 10,
+        ..options()
+    };
+    let faults = options.faults.clone();
+    let (journal, _) = Journal::open(dir.path(), options).unwrap();
+    faults.set(Fault::Stall);
+    let tick = |at: i64| Entry {
+        input: Input {
+            at: Timestamp::from_micros(at),
+            kind: InputKind::Tick,
+        },
+        events: Vec::new(),
+    };
+    journal.append((0..25).map(tick).collect());
+    assert_eq!((journal.status().spooled, journal.status().lost), (10, 15));
+    faults.set(Fault::None);
+    journal.flush().await;
+    journal.append(vec![tick(100)]);
+    journal.flush().await;
+    drop(journal);
+    let mut items = replay(dir.path()).unwrap().collect::<Vec<_>>();
+    assert_eq!(items.len(), 12);
+    let error = items.remove(10).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            JournalError::Lost {
+                seq: 11,
+                entries: 15,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    let (_, recovered) = open(dir.path());
+    assert!(
+        recovered
+            .truncated
+            .unwrap()
+            .contains("15 entries were dropped")
+    );
+    assert_eq!(recovered.tail.len(), 11);
+}
+
+#[tokio::test]
+async fn reader_wakes_at_a_commit_and_ends_with_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = open(dir.path());
+    let mut reader = journal.reader();
+    let waiting = tokio::spawn(async move {
+        let woken = reader.wait_after(0).await;
+        let events = reader.events_after(0, 100).await.unwrap();
+        (woken, events.len(), reader.wait_after(1_000).await)
+    });
+    journal.append(call(0));
+    journal.flush().await;
+    drop(journal);
+    assert_eq!(waiting.await.unwrap(), (true, call(0).len(), false));
+}
