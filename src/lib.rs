@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod call;
+pub mod call_record;
 pub mod clock;
 pub mod config;
 pub mod geo;

@@ -1,5 +1,6 @@
 //! One binary for every test that needs more than its own module.
 
+mod call_record;
 mod sdp;
 mod store;
 mod support;

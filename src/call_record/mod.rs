@@ -1,0 +1,164 @@
+//! The enriched call record (呼叫记录) `ecr/1`: what dispatch and EMR modules receive. A record is the fold of one
+//! call's Events and of nothing else, so a replay makes the same record and an upgrade never rewrites history.
+//!
+//! ```text
+//! call.received -> rev 1 (call.arrived) -> every change: rev + 1 (call.enriched) -> call.settled (call.closed)
+//!                                                                     `-> a later change: rev + 1 (call.enriched)
+//! ```
+//! The public document is all the state a fold needs: a stored record can be read back and folded further. Unknown is
+//! absent. Times are RFC 3339 UTC with milliseconds, spans are whole ms of those times, coordinates are WGS 84 with
+//! the source's own datum beside them. Refuses to know: who reads it, how it is stored, what a module makes of it.
+//! Shape: `schema/call-record.schema.json` (JSON Schema 2020-12); intervals: WS/T 451-2014 3.9-3.12, 7.2.1.1.
+
+mod fold;
+mod moment;
+mod parts;
+mod publish;
+
+pub use moment::Moment;
+pub use parts::{
+    Abandoned, Acknowledgement, AlarmNote, CallBack, Caller, Civic, Conference, ConferenceParty,
+    Dispatch, DispatchOrder, End, FailedLookup, History, Metrics, QueueStay, RecordedLocation,
+    RecordedRecording, RecordedTrack, SeatStay, Supervision, Times,
+};
+pub use publish::{DeliveryType, publish};
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{CallId, TrunkId};
+use crate::switch::{Centre, Event};
+
+/// Name and version of the shape.
+pub const SCHEMA: &str = "ecr/1";
+/// Media type of a record.
+pub const MEDIA_TYPE: &str = "application/vnd.ecr.v1+json";
+
+/// One call as the outside sees it. Field by field: `schema/call-record.schema.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CallRecord {
+    pub schema: String,
+    /// Grows by one with each Event that changes the record; the highest one is valid.
+    pub rev: u64,
+    pub call_id: CallId,
+    /// The dispatch module's own id (事件编码).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident_id: Option<String>,
+    /// 流水号: yyyymmdd and six digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial_no: Option<String>,
+    pub centre: Centre,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    pub direction: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<TrunkId>,
+    #[serde(default)]
+    pub caller: Caller,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locations: Vec<RecordedLocation>,
+    /// Sources that did not answer, so that nobody takes silence for "nothing known".
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_lookups: Vec<FailedLookup>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<History>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueStay>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seats: Vec<SeatStay>,
+    pub times: Times,
+    pub metrics: Metrics,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conference: Option<Conference>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supervision: Vec<Supervision>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recordings: Vec<RecordedRecording>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dispatch: Option<Dispatch>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub acknowledgements: Vec<Acknowledgement>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub call_backs: Vec<CallBack>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<AlarmNote>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abandoned: Option<Abandoned>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<End>,
+}
+
+impl CallRecord {
+    /// The record of `call` before its first Event (revision 0).
+    #[must_use]
+    pub fn new(call: CallId, centre: &Centre) -> Self {
+        Self {
+            schema: SCHEMA.to_owned(),
+            rev: 0,
+            call_id: call,
+            incident_id: None,
+            serial_no: None,
+            centre: centre.clone(),
+            channel: None,
+            direction: "inbound".to_owned(),
+            trunk: None,
+            caller: Caller::default(),
+            locations: Vec::new(),
+            failed_lookups: Vec::new(),
+            history: None,
+            queue: None,
+            seats: Vec::new(),
+            times: Times::default(),
+            metrics: Metrics::default(),
+            conference: None,
+            supervision: Vec::new(),
+            recordings: Vec::new(),
+            dispatch: None,
+            acknowledgements: Vec::new(),
+            call_backs: Vec::new(),
+            alarms: Vec::new(),
+            abandoned: None,
+            end: None,
+        }
+    }
+
+    /// Fold all Events of one call, oldest first. `None` when no Event belongs to a call. Events of other calls
+    /// than the first one's are passed over.
+    pub fn fold<'a>(centre: &Centre, events: impl IntoIterator<Item = &'a Event>) -> Option<Self> {
+        let mut record: Option<Self> = None;
+        for event in events {
+            let Some(call) = event.call else { continue };
+            let record = record.get_or_insert_with(|| Self::new(call, centre));
+            if record.call_id == call {
+                record.apply(event);
+            }
+        }
+        record
+    }
+
+    /// Take one Event of this call in; true when the record changed (then `rev` grew by one).
+    pub fn apply(&mut self, event: &Event) -> bool {
+        let before = self.clone();
+        self.take_in(event);
+        let changed = *self != before;
+        if changed {
+            self.rev += 1;
+        }
+        changed
+    }
+
+    /// The result of the call once it has ended: `answered`, `abandoned`, `lost`, `refused_capacity`.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&str> {
+        self.end.as_ref().map(|end| end.result.as_str())
+    }
+
+    /// The seat that answered first, else the one rung last.
+    #[must_use]
+    pub fn seat(&self) -> Option<&crate::id::SeatId> {
+        self.seats
+            .iter()
+            .find(|seat| seat.answer_at.is_some())
+            .or_else(|| self.seats.last())
+            .map(|seat| &seat.seat_id)
+    }
+}

@@ -1,0 +1,120 @@
+//! The enriched call record: a fold of one call's Events, valid against the published schema.
+
+use firstring::call_record::{CallRecord, DeliveryType, publish};
+use firstring::switch::Event;
+
+use crate::support::one_call;
+
+fn schema() -> jsonschema::Validator {
+    let text = include_str!("../../schema/call-record.schema.json");
+    jsonschema::validator_for(&serde_json::from_str(text).unwrap()).unwrap()
+}
+
+fn fold(events: &[Event]) -> CallRecord {
+    CallRecord::fold(&one_call::centre(), events).unwrap()
+}
+
+#[track_caller]
+fn assert_valid(record: &CallRecord) {
+    let value = serde_json::to_value(record).unwrap();
+    let faults: Vec<_> = schema()
+        .iter_errors(&value)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect();
+    assert!(faults.is_empty(), "{faults:#?}\n{value:#}");
+}
+
+#[test]
+fn whole_call_folds_into_the_golden_record() {
+    let script = one_call::answered(0, "13800138000");
+    let record = fold(&script.events);
+    assert_valid(&record);
+    insta::assert_json_snapshot!("whole_call", record);
+}
+
+#[test]
+fn abandoned_call_has_its_wait_and_its_call_back() {
+    let record = fold(&one_call::abandoned(1, "13800138001").events);
+    assert_valid(&record);
+    assert_eq!(record.outcome(), Some("abandoned"));
+    assert_eq!(record.metrics.wait_ms, Some(6_000));
+    assert_eq!(record.metrics.queue_ms, Some(5_700));
+    assert_eq!(record.metrics.offhook_ms, None);
+    assert_eq!(record.call_backs[0].outcome.as_deref(), Some("called_back"));
+    insta::assert_json_snapshot!("abandoned_call", record);
+}
+
+#[test]
+fn record_is_valid_after_every_single_event() {
+    let script = one_call::answered(0, "13800138000");
+    let schema = schema();
+    for end in 1..=script.events.len() {
+        let value = serde_json::to_value(fold(&script.events[..end])).unwrap();
+        assert!(schema.is_valid(&value), "after event {end}: {value:#}");
+    }
+}
+
+#[test]
+fn stored_record_folds_on_as_if_it_had_never_been_stored() {
+    let script = one_call::answered(0, "13800138000");
+    let whole = fold(&script.events);
+    for cut in 1..script.events.len() {
+        let stored = serde_json::to_string(&fold(&script.events[..cut])).unwrap();
+        let mut record: CallRecord = serde_json::from_str(&stored).unwrap();
+        for event in &script.events[cut..] {
+            record.apply(event);
+        }
+        assert_eq!(record, whole, "cut after event {cut}");
+    }
+}
+
+#[test]
+fn deliveries_are_arrived_then_enriched_then_closed_with_the_recording() {
+    let script = one_call::answered(0, "13800138000");
+    let mut record = CallRecord::new(script.call, &one_call::centre());
+    let mut made = Vec::new();
+    for event in &script.events {
+        let before = record.clone();
+        record.apply(event);
+        if let Some(delivery) = publish(&event.kind, Some(&before), &record) {
+            made.push((record.rev, delivery, record.clone()));
+        }
+    }
+    let revs: Vec<_> = made.iter().map(|(rev, ..)| *rev).collect();
+    assert_eq!(
+        revs,
+        (1..=record.rev).collect::<Vec<_>>(),
+        "each revision once"
+    );
+    assert_eq!(made[0].1, DeliveryType::Arrived);
+    let closed: Vec<_> = made
+        .iter()
+        .filter(|(_, delivery, _)| *delivery == DeliveryType::Closed)
+        .collect();
+    assert_eq!(closed.len(), 1);
+    assert_eq!(closed[0].2.recordings[0].state, "sealed");
+}
+
+#[test]
+fn repeated_acknowledgement_makes_no_revision_so_that_it_is_not_delivered_again() {
+    let script = one_call::answered(0, "13800138000");
+    let (last, earlier) = script.events.split_last().unwrap();
+    let mut record = fold(earlier);
+    let before = record.clone();
+    assert!(!record.apply(last));
+    assert_eq!(record, before);
+    assert_eq!(record.incident_id.as_deref(), Some("INC-7"));
+    assert_eq!(record.acknowledgements.len(), 2);
+}
+
+#[test]
+fn schema_refuses_a_record_with_an_unknown_field_or_a_number_that_is_no_text() {
+    let schema = schema();
+    let whole = serde_json::to_value(fold(&one_call::answered(0, "13800138000").events)).unwrap();
+    let mut unknown = whole.clone();
+    unknown["surprise"] = serde_json::json!(1);
+    assert!(!schema.is_valid(&unknown));
+    let mut numeric = whole;
+    numeric["caller"]["number"]["raw"] = serde_json::json!(13_800_138_000_u64);
+    assert!(!schema.is_valid(&numeric));
+}
