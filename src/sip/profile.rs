@@ -7,6 +7,26 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::media::session::Codec;
+use crate::phone::{self, DialForm};
+
+/// The profiles that come with Firstring, by name: the files of `sip-profiles/` as they were at build time.
+pub const SHIPPED: [(&str, &str); 6] = [
+    (
+        "generic-ims",
+        include_str!("../../sip-profiles/generic-ims.toml"),
+    ),
+    ("ct", include_str!("../../sip-profiles/ct.toml")),
+    ("cmcc", include_str!("../../sip-profiles/cmcc.toml")),
+    ("cucc", include_str!("../../sip-profiles/cucc.toml")),
+    (
+        "seat-softphone",
+        include_str!("../../sip-profiles/seat-softphone.toml"),
+    ),
+    (
+        "one-button-intercom",
+        include_str!("../../sip-profiles/one-button-intercom.toml"),
+    ),
+];
 
 /// Wishes of a kind of far side (a carrier's network, a softphone, an intercom).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -16,6 +36,8 @@ pub struct Profile {
     pub description: String,
     /// How a number of ours is written in outbound Request-URI, To, From and P-Asserted-Identity.
     pub number_format: NumberFormat,
+    /// Area code with its 0 (`0755`) of numbers dialled without one; they stay as dialled when it is empty.
+    pub area_code: String,
     /// Scheme of an outbound Request-URI and To.
     pub scheme: Scheme,
     /// Adds `;user=phone` to outbound SIP URIs that carry a number.
@@ -53,6 +75,10 @@ pub enum NumberFormat {
     E164,
     /// `075512345678`, mobiles bare.
     National,
+    /// As `National`, mobiles with a 0 before them (`013812345678`): older exchanges, mobiles of other areas.
+    NationalMobileZero,
+    /// As `National`, numbers of our own area without area code: `12345678`.
+    Local,
 }
 
 /// Scheme of a Request-URI.
@@ -86,6 +112,7 @@ impl Default for Profile {
         Self {
             description: String::new(),
             number_format: NumberFormat::AsDialled,
+            area_code: String::new(),
             scheme: Scheme::Sip,
             user_phone: false,
             from_host: String::new(),
@@ -104,6 +131,20 @@ impl Default for Profile {
 /// Why a profile is not usable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProfileError {
+    /// A fault of a file and its line, counted from 1.
+    #[error("line {line}: {fault}")]
+    Line {
+        line: usize,
+        fault: Box<ProfileError>,
+    },
+    /// No TOML, an unknown key, or a value of the wrong kind.
+    #[error("{reason}")]
+    Unreadable { reason: String },
+    /// Not the shape of a Chinese area code.
+    #[error(
+        "area_code is {got:?}: use \"\" or an area code with its 0, such as \"010\" or \"0755\""
+    )]
+    AreaCode { got: String },
     /// No codec to offer.
     #[error("codecs is empty: name at least one of pcma, pcmu")]
     NoCodec,
@@ -132,6 +173,27 @@ impl Profile {
         }
     }
 
+    /// Reads a profile file and checks it.
+    ///
+    /// # Errors
+    /// [`ProfileError::Line`]: where the fault stands and what it is.
+    pub fn parse(text: &str) -> Result<Self, ProfileError> {
+        let profile: Self = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            ProfileError::Line {
+                line: before.map_or(1, |before| before.matches('\n').count() + 1),
+                fault: Box::new(ProfileError::Unreadable {
+                    reason: error.message().replace('\n', "; "),
+                }),
+            }
+        })?;
+        profile.check().map_err(|fault| ProfileError::Line {
+            line: line_of(text, fault.key()),
+            fault: Box::new(fault),
+        })?;
+        Ok(profile)
+    }
+
     /// Checks what types alone cannot.
     ///
     /// # Errors
@@ -142,6 +204,13 @@ impl Profile {
         }
         if ![10, 20, 30, 40, 60].contains(&self.ptime_ms) {
             return Err(ProfileError::PacketTime { got: self.ptime_ms });
+        }
+        let code = self.area_code.strip_prefix('0').unwrap_or_default();
+        let digits = code.bytes().all(|b| b.is_ascii_digit()) && !code.starts_with('0');
+        if !self.area_code.is_empty() && !(digits && (2..=3).contains(&code.len())) {
+            return Err(ProfileError::AreaCode {
+                got: self.area_code.clone(),
+            });
         }
         if self.session_expires_s != 0 && !(90..=86_400).contains(&self.session_expires_s) {
             return Err(ProfileError::SessionExpires {
@@ -160,72 +229,195 @@ impl Profile {
         Ok(())
     }
 
-    /// `number` as this far side wants it. Numbers that are no full subscriber numbers (short codes, local
-    /// numbers without an area code) are left as dialled.
+    /// `number` as this far side wants it, with the profile's own area code.
     #[must_use]
     pub fn number(&self, number: &str) -> String {
-        let dialled: String = number
-            .chars()
-            .filter(|c| c.is_ascii_digit() || matches!(c, '+' | '*' | '#'))
-            .collect();
-        let Some(significant) = national_significant(&dialled) else {
+        self.outbound_number(number, &self.area_code)
+    }
+
+    /// `number` as this far side wants it, seen from `area_code` (`0755`, or empty). Short codes (110, 95598, 801) and
+    /// whatever the number plan does not know are left as dialled.
+    #[must_use]
+    pub fn outbound_number(&self, number: &str, area_code: &str) -> String {
+        let dialled = dialable(number);
+        let form = match self.number_format {
+            NumberFormat::AsDialled => return dialled,
+            NumberFormat::PlusE164 | NumberFormat::E164 => DialForm::E164,
+            NumberFormat::National => DialForm::National,
+            NumberFormat::NationalMobileZero => DialForm::NationalMobileZero,
+            NumberFormat::Local => DialForm::Local,
+        };
+        if dialled.len() <= SHORT_CODE_DIGITS_MAX {
+            return dialled;
+        }
+        let Some(written) = phone::parse(number, area_code, false).dial(form, area_code) else {
             return dialled;
         };
         match self.number_format {
-            NumberFormat::AsDialled => dialled,
-            NumberFormat::PlusE164 => format!("+86{significant}"),
-            NumberFormat::E164 => format!("86{significant}"),
-            NumberFormat::National if is_mobile(significant) => significant.to_owned(),
-            NumberFormat::National => format!("0{significant}"),
+            NumberFormat::E164 => written.strip_prefix('+').unwrap_or(&written).to_owned(),
+            NumberFormat::AsDialled
+            | NumberFormat::PlusE164
+            | NumberFormat::National
+            | NumberFormat::NationalMobileZero
+            | NumberFormat::Local => dialable(&written),
         }
     }
 }
 
-/// The national significant number of a Chinese subscriber number, if `dialled` is a whole one.
-fn national_significant(dialled: &str) -> Option<&str> {
-    let bare = dialled
-        .strip_prefix("+86")
-        .or_else(|| dialled.strip_prefix("0086"))
-        .or_else(|| dialled.strip_prefix('0').filter(|n| !n.starts_with('0')))
-        .or_else(|| dialled.strip_prefix("86").filter(|n| n.len() >= 10))
-        .or_else(|| is_mobile(dialled).then_some(dialled))?;
-    ((9..=11).contains(&bare.len()) && bare.bytes().all(|b| b.is_ascii_digit())).then_some(bare)
+/// Longest number that never gets a prefix: 110, 12345, 95598, seats.
+const SHORT_CODE_DIGITS_MAX: usize = 6;
+
+/// What of a text can be dialled.
+fn dialable(text: &str) -> String {
+    text.chars()
+        .filter(|c| c.is_ascii_digit() || matches!(c, '+' | '*' | '#'))
+        .collect()
 }
 
-fn is_mobile(number: &str) -> bool {
-    number.len() == 11 && number.starts_with('1') && number.bytes().all(|b| b.is_ascii_digit())
+/// The line of a key, counted from 1.
+fn line_of(text: &str, key: &str) -> usize {
+    let found = text.lines().position(|line| {
+        let rest = line.trim_start().trim_start_matches('[').strip_prefix(key);
+        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+    });
+    found.map_or(1, |index| index + 1)
+}
+
+impl ProfileError {
+    /// The key it is about.
+    fn key(&self) -> &str {
+        match self {
+            Self::Line { fault, .. } => fault.key(),
+            Self::Unreadable { .. } => "",
+            Self::AreaCode { .. } => "area_code",
+            Self::NoCodec => "codecs",
+            Self::PacketTime { .. } => "ptime_ms",
+            Self::SessionExpires { .. } => "session_expires_s",
+            Self::Header { .. } => "headers",
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn of(number_format: NumberFormat, number: &str) -> String {
+        let profile = Profile {
+            number_format,
+            ..Profile::default()
+        };
+        profile.outbound_number(number, "0755")
+    }
+
     #[test]
     fn numbers_are_written_as_the_carrier_wants_them() {
-        let of = |number_format, number: &str| {
-            Profile {
-                number_format,
-                ..Profile::default()
+        use NumberFormat::{AsDialled, E164, Local, National, NationalMobileZero, PlusE164};
+        for (format, number, wanted) in [
+            (PlusE164, "13812345678", "+8613812345678"),
+            (PlusE164, "075588345678", "+8675588345678"),
+            (PlusE164, "88345678", "+8675588345678"),
+            (PlusE164, "010-6234 5678", "+861062345678"),
+            (PlusE164, "0085223456789", "+85223456789"),
+            (National, "+8675588345678", "075588345678"),
+            (National, "8613812345678", "13812345678"),
+            (National, "+85223456789", "0085223456789"),
+            (NationalMobileZero, "13812345678", "013812345678"),
+            (NationalMobileZero, "+8675588345678", "075588345678"),
+            (Local, "0755-88345678", "88345678"),
+            (Local, "01062345678", "01062345678"),
+            (Local, "013812345678", "13812345678"),
+            (E164, "0755-8834 5678", "8675588345678"),
+            (AsDialled, "0755-8834 5678", "075588345678"),
+            (AsDialled, "9,013812345678", "9013812345678"),
+        ] {
+            assert_eq!(of(format, number), wanted, "{format:?} {number}");
+        }
+        for format in [
+            AsDialled,
+            PlusE164,
+            E164,
+            National,
+            NationalMobileZero,
+            Local,
+        ] {
+            for short in ["110", "119", "12345", "95598", "801", "*21#"] {
+                assert_eq!(of(format, short), short, "{format:?}");
             }
-            .number(number)
+        }
+        let nowhere = Profile {
+            number_format: PlusE164,
+            ..Profile::default()
         };
-        assert_eq!(of(NumberFormat::PlusE164, "13812345678"), "+8613812345678");
-        assert_eq!(of(NumberFormat::PlusE164, "075512345678"), "+8675512345678");
-        assert_eq!(of(NumberFormat::National, "+8675512345678"), "075512345678");
-        assert_eq!(of(NumberFormat::National, "8613812345678"), "13812345678");
-        assert_eq!(of(NumberFormat::E164, "0755-1234 5678"), "8675512345678");
-        for short in ["110", "95598", "82345678", "801"] {
-            assert_eq!(of(NumberFormat::PlusE164, short), short);
+        assert_eq!(nowhere.number("88345678"), "88345678");
+    }
+
+    #[test]
+    fn every_shipped_profile_is_usable_and_explains_each_key_in_both_languages() {
+        let toml = toml::Value::try_from(Profile::default()).expect("a table");
+        let keys: Vec<&String> = toml.as_table().expect("a table").keys().collect();
+        for (name, text) in SHIPPED {
+            let profile = Profile::parse(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert!(!profile.description.is_empty(), "{name}");
+            for key in &keys {
+                let line = line_of(text, key);
+                let (before, rest) = (line.checked_sub(2), text.lines().nth(line - 1));
+                assert!(
+                    rest.is_some_and(|l| l.contains(key.as_str())),
+                    "{name}: {key}"
+                );
+                let comment = before.and_then(|n| text.lines().nth(n)).unwrap_or_default();
+                let chinese = comment
+                    .chars()
+                    .any(|c| ('\u{4e00}'..='\u{9fff}').contains(&c));
+                let english = comment.split_whitespace().filter(|w| w.is_ascii()).count() >= 3;
+                assert!(
+                    comment.starts_with('#') && chinese && english,
+                    "{name}: {key} is not explained: {comment:?}"
+                );
+            }
         }
     }
 
     #[test]
-    fn a_profile_with_a_line_break_in_a_header_is_refused() {
-        let mut profile = Profile::default();
-        assert_eq!(profile.check(), Ok(()));
-        profile
-            .headers
-            .insert("X-Test".into(), "a\r\nEvil: yes".into());
-        assert!(profile.check().is_err());
+    fn the_shipped_softphone_is_the_one_used_without_a_file() {
+        let (_, text) = SHIPPED
+            .iter()
+            .find(|(name, _)| *name == "seat-softphone")
+            .expect("shipped");
+        let mut profile = Profile::parse(text).expect("usable");
+        profile.description = Profile::softphone().description;
+        assert_eq!(profile, Profile::softphone());
+    }
+
+    #[test]
+    fn a_faulty_profile_is_refused_with_its_line() {
+        for (text, wanted) in [
+            (
+                "ptime_ms = 20\ncodec = [\"pcma\"]\n",
+                "line 2: unknown field `codec`",
+            ),
+            (
+                "codecs = [\"pcma\", \"amr\"]\n",
+                "line 1: unknown variant `amr`",
+            ),
+            ("\nuser_phone = 1\n", "line 2: invalid type"),
+            ("\n\nptime_ms = 25\n", "line 3: ptime_ms is 25"),
+            ("codecs = []\n", "line 1: codecs is empty"),
+            (
+                "#\nsession_expires_s = 30\n",
+                "line 2: session_expires_s is 30",
+            ),
+            ("area_code = \"755\"\n", "line 1: area_code is \"755\""),
+            (
+                "ptime_ms = 20\n[headers]\nX-A = \"b\\r\\nEvil: y\"\n",
+                "line 2: header X-A",
+            ),
+            ("codecs = [\n", "line "),
+        ] {
+            let error = Profile::parse(text).expect_err(text).to_string();
+            assert!(error.starts_with(wanted), "{text:?} gives {error:?}");
+        }
+        assert_eq!(Profile::parse(""), Ok(Profile::default()));
     }
 }
