@@ -55,7 +55,7 @@ pub struct Setup {
     pub seats: Vec<SeatAccount>,
     pub realm: String,
     pub options_every: Duration,
-    /// By name; a trunk whose profile is missing uses the defaults. `seat` is that of the seats, if there.
+    /// By name; a trunk whose profile is missing uses the defaults. `seat-softphone` is that of the seats, if there.
     pub profiles: BTreeMap<String, Profile>,
     /// Secret; makes every token of this process.
     pub seed: [u8; 32],
@@ -322,7 +322,7 @@ impl Ua {
     }
 
     fn seat_profile(&self) -> Profile {
-        self.setup.profiles.get("seat").cloned().unwrap_or_else(Profile::softphone)
+        self.setup.profiles.get("seat-softphone").cloned().unwrap_or_else(Profile::softphone)
     }
 
     /// Runs `f` on a leg that is out of the table meanwhile; puts it back unless it is over.
