@@ -366,7 +366,7 @@ impl CallRecord {
                 self.recordings.push(RecordedRecording {
                     id,
                     state: "recording".to_owned(),
-                    path: None,
+                    uri: None,
                     tracks: Vec::new(),
                     start,
                     end: None,
@@ -384,7 +384,7 @@ impl CallRecord {
     fn recording_sealed(&mut self, at: Moment, sealed: &SealedRecording) {
         let recording = self.recording(sealed.recording, sealed.start.into());
         "sealed".clone_into(&mut recording.state);
-        recording.path = Some(sealed.path.clone());
+        recording.uri = Some(sealed.path.clone());
         recording.start = sealed.start.into();
         let length = std::time::Duration::from_millis(sealed.duration_ms);
         recording.end = Some((sealed.start + length).into());

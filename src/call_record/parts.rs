@@ -212,7 +212,7 @@ pub struct RecordedRecording {
     pub state: String,
     /// Path under the recordings directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
+    pub uri: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tracks: Vec<RecordedTrack>,
     pub start: Moment,

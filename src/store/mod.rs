@@ -10,3 +10,5 @@
 //! ```
 
 pub mod journal;
+pub mod projector;
+pub mod records;

@@ -93,6 +93,7 @@ pub struct Journal {
 #[derive(Debug)]
 struct Shared {
     dir: PathBuf,
+    id: String,
     options: JournalOptions,
     spool: Spool,
     /// Oldest first. The last one may be the open one.
@@ -114,6 +115,7 @@ impl Journal {
         let (event_tx, event_rx) = watch::channel(found.recovered.last_event_seq);
         let shared = Arc::new(Shared {
             dir: dir.to_owned(),
+            id: segment::journal_id(dir)?,
             spool: Spool::new(
                 found.recovered.last_seq + 1,
                 found.recovered.last_event_seq + 1,

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use sqlx::{Row as _, SqliteConnection};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use super::replay::signed;
 use super::segment::{self, SegmentInfo};
@@ -15,7 +15,8 @@ use crate::switch::Event;
 pub struct EventReader {
     shared: Arc<Shared>,
     committed: watch::Receiver<u64>,
-    open: Option<(u32, SqliteConnection)>,
+    /// The connection used last; one query at a time.
+    open: Mutex<Option<(u32, SqliteConnection)>>,
 }
 
 impl Clone for EventReader {
@@ -29,7 +30,7 @@ impl EventReader {
         Self {
             committed: shared.committed_event.clone(),
             shared,
-            open: None,
+            open: Mutex::new(None),
         }
     }
 
@@ -37,6 +38,18 @@ impl EventReader {
     #[must_use]
     pub fn last(&self) -> u64 {
         *self.committed.borrow()
+    }
+
+    /// Number of the last committed Event, watched.
+    #[must_use]
+    pub fn committed(&self) -> watch::Receiver<u64> {
+        self.committed.clone()
+    }
+
+    /// Tells this journal from any other one, so that a cursor is never used on the wrong one.
+    #[must_use]
+    pub fn journal_id(&self) -> &str {
+        &self.shared.id
     }
 
     /// How far the disk is.
@@ -47,8 +60,11 @@ impl EventReader {
     }
 
     /// Wait until an Event after `cursor` is committed; false when the journal has closed and none will come.
-    pub async fn wait_after(&mut self, cursor: u64) -> bool {
-        self.committed.wait_for(|last| *last > cursor).await.is_ok()
+    pub async fn wait_after(&self, cursor: u64) -> bool {
+        self.committed()
+            .wait_for(|last| *last > cursor)
+            .await
+            .is_ok()
     }
 
     /// At most `limit` Events after number `cursor`, with their numbers. Events that this build cannot read are
@@ -57,10 +73,11 @@ impl EventReader {
     /// # Errors
     /// [`JournalError`] when a segment cannot be read now. A broken segment that is closed is passed over.
     pub async fn events_after(
-        &mut self,
+        &self,
         cursor: u64,
-        limit: usize,
+        limit: u32,
     ) -> Result<Vec<(u64, Event)>, JournalError> {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut events = Vec::new();
         let mut cursor = cursor;
         while events.len() < limit && cursor < self.last() {
@@ -109,13 +126,14 @@ impl EventReader {
     }
 
     async fn rows(
-        &mut self,
+        &self,
         segment: &SegmentInfo,
         cursor: u64,
         limit: usize,
     ) -> Result<Vec<(u64, String)>, JournalError> {
         // Taken out while it works: after an error, or when the caller gives up waiting, a new one is made.
-        let mut connection = match self.open.take() {
+        let mut open = self.open.lock().await;
+        let mut connection = match open.take() {
             Some((ordinal, connection)) if ordinal == segment.ordinal => connection,
             _ => segment::open_read_only(&segment.path).await?,
         };
@@ -132,7 +150,7 @@ impl EventReader {
             let json: String = row.try_get(1).map_err(failed())?;
             found.push((seq.unsigned_abs(), json));
         }
-        self.open = Some((segment.ordinal, connection));
+        *open = Some((segment.ordinal, connection));
         Ok(found)
     }
 }

@@ -15,6 +15,7 @@ use crate::time::Timestamp;
 /// Version of the segment's tables.
 const SCHEMA: &str = "1";
 const LOCK_FILE: &str = "LOCK";
+const ID_FILE: &str = "ID";
 
 /// Which rows a segment begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +86,23 @@ pub(super) fn lock_dir(dir: &Path) -> Result<File, JournalError> {
         }),
         Err(TryLockError::Error(source)) => Err(JournalError::Io { path, source }),
     }
+}
+
+/// What tells the journal in `dir` from any other; made with it.
+pub(super) fn journal_id(dir: &Path) -> Result<String, JournalError> {
+    let path = dir.join(ID_FILE);
+    match std::fs::read_to_string(&path) {
+        Ok(id) if !id.trim().is_empty() => return Ok(id.trim().to_owned()),
+        Ok(_) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(JournalError::io(&path)(error)),
+    }
+    let id = uuid::Uuid::now_v7().to_string();
+    if let Err(error) = std::fs::write(&path, &id) {
+        // On a full disk each start takes the journal for a new one: records are folded again, none is lost.
+        tracing::warn!(%error, "the journal's id cannot be written");
+    }
+    Ok(id)
 }
 
 /// Whether a process keeps the journal in `dir` now. Changes nothing.

@@ -52,7 +52,7 @@ fn replayed(path: &Path) -> Result<Vec<Entry>, JournalError> {
 }
 
 async fn all_events(journal: &Journal) -> Vec<(u64, Event)> {
-    let mut reader = journal.reader();
+    let reader = journal.reader();
     let (mut cursor, mut events) = (0, Vec::new());
     loop {
         let page = reader.events_after(cursor, 7).await.unwrap();
@@ -431,7 +431,7 @@ async fn spool_that_is_full_drops_the_newest_entries_counts_them_and_the_journal
 async fn reader_wakes_at_a_commit_and_ends_with_the_journal() {
     let dir = tempfile::tempdir().unwrap();
     let (journal, _) = open(dir.path());
-    let mut reader = journal.reader();
+    let reader = journal.reader();
     let waiting = tokio::spawn(async move {
         let woken = reader.wait_after(0).await;
         let events = reader.events_after(0, 100).await.unwrap();

@@ -2,4 +2,5 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub mod one_call;
+pub mod postgres;
 pub mod tone;
