@@ -48,16 +48,28 @@ pub struct Local {
 pub enum SdpError {
     /// No m-line anywhere.
     #[error("not a session description: no m= line in {bytes} bytes")]
-    NoStream { bytes: usize },
+    NoStream {
+        /// Length of the text.
+        bytes: usize,
+    },
     /// More m-lines than an answer may mirror.
     #[error("{got} m= lines, at most {STREAMS_MAX} are read")]
-    TooManyStreams { got: usize },
+    TooManyStreams {
+        /// m-lines found.
+        got: usize,
+    },
     /// No plain RTP audio stream with a port; `offered` lists the streams as written (`video 5004 RTP/AVP`).
     #[error("no plain RTP audio stream among: {}", offered.join("; "))]
-    NoAudio { offered: Vec<String> },
+    NoAudio {
+        /// Media, port and protocol of each stream.
+        offered: Vec<String>,
+    },
     /// Audio, but nothing we speak; `offered` lists the codecs (`AMR-WB/16000`).
     #[error("no common audio codec among: {}", offered.join(", "))]
-    NoCommonCodec { offered: Vec<String> },
+    NoCommonCodec {
+        /// Name and rate, or the bare payload type.
+        offered: Vec<String>,
+    },
 }
 
 /// An offer of ours: one audio stream with every codec of `local`, and `telephone-event`.
@@ -437,10 +449,9 @@ impl Stream {
             let codec = match self.map(pt) {
                 Some("PCMA/8000" | "PCMA/8000/1" | "PCMA") => Codec::Pcma,
                 Some("PCMU/8000" | "PCMU/8000/1" | "PCMU") => Codec::Pcmu,
-                Some(_) => return None,
                 None if pt == static_type(Codec::Pcma) => Codec::Pcma,
                 None if pt == static_type(Codec::Pcmu) => Codec::Pcmu,
-                None => return None,
+                Some(_) | None => return None,
             };
             Some((pt, codec))
         })

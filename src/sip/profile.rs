@@ -28,6 +28,9 @@ pub const SHIPPED: [(&str, &str); 6] = [
     ),
 ];
 
+/// Longest number that never gets a prefix: 110, 12345, 95598, seats.
+const SHORT_CODE_DIGITS_MAX: usize = 6;
+
 /// Wishes of a kind of far side (a carrier's network, a softphone, an intercom).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -85,8 +88,10 @@ pub enum NumberFormat {
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scheme {
+    /// `sip:+8675512345678@host`.
     #[default]
     Sip,
+    /// `tel:+8675512345678`.
     Tel,
 }
 
@@ -94,7 +99,9 @@ pub enum Scheme {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CodecName {
+    /// G.711 A-law.
     Pcma,
+    /// G.711 mu-law.
     Pcmu,
 }
 
@@ -134,29 +141,46 @@ pub enum ProfileError {
     /// A fault of a file and its line, counted from 1.
     #[error("line {line}: {fault}")]
     Line {
+        /// Counted from 1.
         line: usize,
+        /// What is wrong there.
         fault: Box<ProfileError>,
     },
     /// No TOML, an unknown key, or a value of the wrong kind.
     #[error("{reason}")]
-    Unreadable { reason: String },
+    Unreadable {
+        /// In the words of the TOML reader.
+        reason: String,
+    },
     /// Not the shape of a Chinese area code.
     #[error(
         "area_code is {got:?}: use \"\" or an area code with its 0, such as \"010\" or \"0755\""
     )]
-    AreaCode { got: String },
+    AreaCode {
+        /// As written.
+        got: String,
+    },
     /// No codec to offer.
     #[error("codecs is empty: name at least one of pcma, pcmu")]
     NoCodec,
     /// A packet time that no G.711 endpoint uses.
     #[error("ptime_ms is {got}: use 10, 20, 30, 40 or 60")]
-    PacketTime { got: u16 },
+    PacketTime {
+        /// As written, in ms.
+        got: u16,
+    },
     /// Below RFC 4028's floor.
     #[error("session_expires_s is {got}: use 0 (off) or 90 to 86400")]
-    SessionExpires { got: u32 },
+    SessionExpires {
+        /// As written, in seconds.
+        got: u32,
+    },
     /// A header that would break the message.
     #[error("header {name}: names and values must be printable and on one line")]
-    Header { name: String },
+    Header {
+        /// The header's name.
+        name: String,
+    },
 }
 
 impl Profile {
@@ -207,7 +231,8 @@ impl Profile {
         }
         let code = self.area_code.strip_prefix('0').unwrap_or_default();
         let digits = code.bytes().all(|b| b.is_ascii_digit()) && !code.starts_with('0');
-        if !self.area_code.is_empty() && !(digits && (2..=3).contains(&code.len())) {
+        let is_code = digits && (2..=3).contains(&code.len());
+        if !self.area_code.is_empty() && !is_code {
             return Err(ProfileError::AreaCode {
                 got: self.area_code.clone(),
             });
@@ -263,9 +288,6 @@ impl Profile {
         }
     }
 }
-
-/// Longest number that never gets a prefix: 110, 12345, 95598, seats.
-const SHORT_CODE_DIGITS_MAX: usize = 6;
 
 /// What of a text can be dialled.
 fn dialable(text: &str) -> String {

@@ -18,13 +18,21 @@ pub enum Frame {
 pub enum FrameError {
     /// Headers, or headers and claimed body, beyond the limit.
     #[error("a message of more than {max} bytes")]
-    TooLong { max: usize },
+    TooLong {
+        /// The limit in bytes.
+        max: usize,
+    },
     /// Content-Length is no number.
     #[error("Content-Length is not a number")]
     NoNumber,
     /// Two Content-Length headers that differ.
     #[error("two Content-Length headers: {first} and {second}")]
-    TwoLengths { first: usize, second: usize },
+    TwoLengths {
+        /// The upper one.
+        first: usize,
+        /// The lower one.
+        second: usize,
+    },
 }
 
 /// The reader of one stream.

@@ -48,7 +48,7 @@ pub struct Options {
     pub message_within: Duration,
     /// A connection of ours must be up (TLS included) within this; the message is written within `message_within`.
     pub connect_within: Duration,
-    /// Connections at once.
+    /// Connections at once; never more than half of the descriptors this process may have, for calls need the rest.
     pub connections_max: usize,
     /// Of these, kept free for `reserved_for` and for connections of ours.
     pub connections_reserved: usize,
@@ -86,6 +86,7 @@ pub struct Bound {
     pub address: SocketAddr,
     /// Host for Via and Contact, as configured, else the bound address; IPv6 in brackets.
     pub host: String,
+    /// Of all its traffic.
     pub transport: Transport,
 }
 
@@ -95,19 +96,33 @@ pub enum TransportError {
     /// Port in use, address not on this machine, no right to a low port.
     #[error("listener {listener}: cannot bind {address}: {source}")]
     Bind {
+        /// Its name.
         listener: String,
+        /// As configured.
         address: SocketAddr,
+        /// What the system said.
         source: io::Error,
     },
     /// `transport = "tls"` needs certificate and key.
     #[error("listener {listener}: tls needs a certificate and a key")]
-    NoCertificate { listener: String },
+    NoCertificate {
+        /// Its name.
+        listener: String,
+    },
     /// The PEM files are not usable.
     #[error("listener {listener}: {source}")]
-    Tls { listener: String, source: TlsError },
+    Tls {
+        /// Its name.
+        listener: String,
+        /// Which file, and what is wrong with it.
+        source: TlsError,
+    },
     /// Beyond what an index can name.
     #[error("{got} listeners, at most {}", u16::MAX)]
-    TooManyListeners { got: usize },
+    TooManyListeners {
+        /// Listeners configured.
+        got: usize,
+    },
     /// Called outside of a tokio runtime.
     #[error("no tokio runtime to run the sockets on")]
     NoRuntime,
@@ -118,21 +133,48 @@ pub enum TransportError {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
     /// A listener's task ended and was started again.
-    ListenerDied { listener: u16, reason: String },
+    ListenerDied {
+        /// Its index.
+        listener: u16,
+        /// A panic's words, or that it ended.
+        reason: String,
+    },
     /// A changed certificate is in force.
-    CertificateLoaded { listener: u16 },
+    CertificateLoaded {
+        /// Its index.
+        listener: u16,
+    },
     /// A changed certificate is not usable; the old one stays.
-    CertificateRefused { listener: u16, error: TlsError },
+    CertificateRefused {
+        /// Its index.
+        listener: u16,
+        /// Which file, and what is wrong with it.
+        error: TlsError,
+    },
     /// No place for a new connection; told once until there is place again.
-    ConnectionsFull { listener: u16, max: usize },
+    ConnectionsFull {
+        /// Where the one turned away came in.
+        listener: u16,
+        /// Places there are.
+        max: usize,
+    },
     /// The process is out of descriptors or memory for sockets.
-    AcceptFailed { listener: u16, kind: io::ErrorKind },
+    AcceptFailed {
+        /// Its index.
+        listener: u16,
+        /// What the system said.
+        kind: io::ErrorKind,
+    },
     /// A connection of ours did not come up; `lost` messages were waiting for it. The transactions of that peer
     /// need not wait for their timers (RFC 3261 8.1.3.1).
     PeerUnreachable {
+        /// Its index.
         listener: u16,
+        /// Where to.
         peer: SocketAddr,
+        /// Refused, no answer, certificate.
         reason: String,
+        /// Messages.
         lost: usize,
     },
 }
@@ -186,7 +228,7 @@ pub fn start(
 /// [`TransportError`] of the first listener that cannot be opened.
 pub fn start_with(
     listeners: &[SipListener],
-    options: Options,
+    mut options: Options,
     incoming: mpsc::Sender<Incoming>,
 ) -> Result<Transports, TransportError> {
     let runtime = Handle::try_current().map_err(|_| TransportError::NoRuntime)?;
@@ -195,6 +237,7 @@ pub fn start_with(
             got: listeners.len(),
         });
     }
+    options.connections_max = options.connections_max.min(descriptors() / 2);
     let mut sockets = Vec::new();
     let mut bound = Vec::new();
     for listener in listeners {
@@ -242,7 +285,7 @@ impl Transports {
     pub fn send(&self, outgoing: Outgoing) {
         let hub = &self.hub;
         match hub.sockets.get(usize::from(outgoing.listener)) {
-            Some(Socket::Udp(socket)) => match socket.try_send_to(&outgoing.bytes, outgoing.peer) {
+            Some(Socket::Udp(socket)) => match udp::send(socket, &outgoing) {
                 Ok(_) => hub.counters.add(Counted::Sent),
                 Err(error) => {
                     hub.counters.add(Counted::Dropped);
@@ -440,6 +483,14 @@ fn open(listener: &SipListener, options: &Options) -> Result<(Socket, SocketAddr
             Ok((Socket::Tls(Arc::new(socket), Arc::new(identity)), address))
         }
     }
+}
+
+/// Descriptors this process may have open (`ulimit -n`, `LimitNOFILE=`).
+fn descriptors() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit).unwrap_or(usize::MAX)
+    })
 }
 
 /// A non-blocking socket of `address`' family with its DSCP set; not yet bound.

@@ -28,6 +28,8 @@ use crate::sip::net::{Incoming, Outgoing};
 const BACKLOG: i32 = 1024;
 /// Bytes read at once.
 const READ_BYTES: usize = 8192;
+/// Silent connections closed when the process is out of descriptors.
+const EVICTED_AT_ONCE: usize = 32;
 /// How long replies may still go out after the far side has stopped sending.
 const LINGER: Duration = Duration::from_secs(1);
 
@@ -58,11 +60,13 @@ pub(super) async fn accept(
                     listener,
                     kind: error.kind(),
                 });
-                // Out of descriptors: the silent ones go first.
-                if lock(&hub.table).evict_silent() {
-                    hub.counters.add(Counted::Evicted);
+                // Out of descriptors: silent ones go first, many at once so that who waits in the backlog gets in.
+                for _ in 0..EVICTED_AT_ONCE {
+                    if lock(&hub.table).evict_silent() {
+                        hub.counters.add(Counted::Evicted);
+                    }
                 }
-                tokio::time::sleep(Duration::from_millis(100)).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
     }
@@ -229,7 +233,7 @@ async fn connect(listener: &TcpListener, peer: SocketAddr, dscp: u8) -> io::Resu
 fn prepare(stream: &TcpStream, peer: SocketAddr, dscp: u8) {
     let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(60))
+        .with_time(Duration::from_mins(1))
         .with_interval(Duration::from_secs(15))
         .with_retries(4);
     let set = stream

@@ -39,24 +39,39 @@ pub enum TlsError {
     /// The file is missing or may not be read.
     #[error("{}: cannot be read: {kind}", path.display())]
     Unreadable {
+        /// The file.
         path: PathBuf,
+        /// What the system said.
         kind: std::io::ErrorKind,
     },
     /// No `BEGIN CERTIFICATE` in it.
     #[error("{}: holds no PEM certificate", path.display())]
-    NoCertificate { path: PathBuf },
+    NoCertificate {
+        /// The file.
+        path: PathBuf,
+    },
     /// No private key in it.
     #[error("{}: holds no PEM private key (PKCS#8, PKCS#1 or SEC1)", path.display())]
-    NoKey { path: PathBuf },
+    NoKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// The pair does not fit or uses something unknown.
     #[error("{}: certificate and key cannot be used: {reason}", path.display())]
     Unusable {
+        /// The certificate's file.
         path: PathBuf,
+        /// In the words of rustls.
         reason: rustls::Error,
     },
     /// The trusted authorities cannot be used.
     #[error("{}: trusted certificates cannot be used: {reason}", path.display())]
-    Authorities { path: PathBuf, reason: String },
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// In the words of rustls.
+        reason: String,
+    },
 }
 
 /// Certificate, key and trust of one listener, always the newest usable ones.

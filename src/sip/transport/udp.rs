@@ -10,7 +10,7 @@ use tokio::net::UdpSocket;
 use super::Hub;
 use super::counters::Counted;
 use crate::config::checked::{SipListener, Transport};
-use crate::sip::net::Incoming;
+use crate::sip::net::{Incoming, Outgoing};
 
 /// Bytes the kernel is asked to keep for us while the signalling is busy: a burst of thousands of INVITEs.
 const KERNEL_BUFFER_BYTES: usize = 4 << 20;
@@ -31,6 +31,11 @@ pub(super) fn bind(listener: &SipListener) -> io::Result<UdpSocket> {
     }
     socket.bind(&listener.bind.into())?;
     UdpSocket::from_std(socket.into())
+}
+
+/// Past the runtime's own idea of readiness: a socket not yet polled would refuse its first datagram.
+pub(super) fn send(socket: &UdpSocket, outgoing: &Outgoing) -> io::Result<usize> {
+    socket2::SockRef::from(socket).send_to(&outgoing.bytes, &outgoing.peer.into())
 }
 
 /// Reads until the signalling is gone.
