@@ -16,9 +16,11 @@
 //! out, Inputs and Events are journaled, then the shell runs the Effects; whatever comes back is an Input again.
 #![forbid(unsafe_code)]
 
+pub mod acd;
 pub mod call;
 pub mod call_record;
 pub mod clock;
+pub mod conference;
 pub mod config;
 pub mod geo;
 pub mod id;

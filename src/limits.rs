@@ -26,3 +26,13 @@ pub const CALL_BACKS_MAX: usize = 10_000;
 pub const HEADER_TEXT_BYTES_MAX: usize = 1024;
 /// Bytes of a PIDF-LO body kept from an INVITE.
 pub const PIDF_BYTES_MAX: usize = 64 * 1024;
+/// Calls remembered after they settled, so that a late report of a module or recorder still finds its call.
+pub const PAST_CALLS_MAX: usize = 10_000;
+/// INVITE identities remembered, so that a repeated INVITE joins its old record.
+pub const RECENT_INVITES_MAX: usize = 2_000;
+/// Addresses that stand in `trunk.unknown_source` alarms at once; a scan of the internet must not fill the ledger.
+pub const UNKNOWN_SOURCES_MAX: usize = 64;
+/// Bytes of a role, reason, outcome or other text given with a command.
+pub const COMMAND_TEXT_BYTES_MAX: usize = 512;
+/// Digits of a number to ring.
+pub const NUMBER_DIGITS_MAX: usize = 32;

@@ -75,6 +75,29 @@ impl Cause {
         }
     }
 
+    /// Something broke, as opposed to somebody deciding: a far network, a line or a fault of ours. A leg that ends
+    /// so was lost, not hung up.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        match self {
+            Self::Unavailable
+            | Self::Unreachable
+            | Self::MediaRefused
+            | Self::Lost
+            | Self::Capacity
+            | Self::Restarted
+            | Self::InternalFault => true,
+            Self::Normal
+            | Self::Cancelled
+            | Self::Busy
+            | Self::NoAnswer
+            | Self::Unallocated
+            | Self::Rejected
+            | Self::SeatReleased
+            | Self::Withdrawn => false,
+        }
+    }
+
     /// The cause that a final SIP failure status means (RFC 3398 section 8.2.6, shortened).
     #[must_use]
     pub const fn from_sip_status(status: u16) -> Self {

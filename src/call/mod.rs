@@ -3,8 +3,16 @@
 
 mod cause;
 mod leg;
+mod leg_state;
+mod open;
+mod phase;
 
 pub use cause::Cause;
 pub use leg::{
     AnswerPolicy, Arrival, DialogState, Ingress, Invite, LegCommand, LegEvent, Party, Target,
+};
+pub use leg_state::{Hunt, Leg, LegFact, LegState};
+pub use open::{Call, Capture};
+pub use phase::{
+    Announcement, Closing, Hearing, Offer, Phase, SeatTone, Spoken, Talking, Unanswered,
 };

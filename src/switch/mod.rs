@@ -3,12 +3,47 @@
 //! `handle(input)` takes one [`Input`], `poll_effect()` hands out what the shell must do, `take_events()` what
 //! became true, `poll_timeout()` when it must be woken. No clock, no randomness, no IO, no map with random order:
 //! the same Inputs give the same state, byte by byte.
+//!
+//! ```text
+//! Input -> due timers fire -> arrival | leg facts by party | command | seat | trunk | recording
+//!       -> free seats are offered, positions told, alarms settled -> Events, Effects
+//! ```
+//! One file per concern: arrival, hearing (what a waiting caller hears), offer, talk, party, listen, ending,
+//! call_backs, seats, trunks, ledger (alarms), commands, restart, timers, snapshot, picture (for people).
 
+mod arrival;
+mod call_backs;
+mod commands;
 mod effect;
+mod ending;
 mod event;
+mod hearing;
 mod input;
+mod ledger;
+mod listen;
+mod offer;
+mod party;
+mod picture;
 mod policy;
+mod restart;
+mod seats;
+mod snapshot;
+mod talk;
+mod timers;
+mod trunks;
 mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::{Deserialize, Serialize};
+
+use crate::acd;
+use crate::call::{Call, LegCommand, LegEvent, LegFact, Party};
+use crate::id::{CallBackId, CallId, EventId, IdSource, LegId, SeatId, TrunkId};
+use crate::time::Timestamp;
 
 pub use effect::{Effect, MediaCommand, Question, Sound};
 pub use event::{AlarmCode, Event, EventKind, Outcome};
@@ -18,6 +53,311 @@ pub use input::{
     SealedRecording, SealedTrack, SeatLink, Shape, TrunkChange,
 };
 pub use policy::{Centre, Policy, SeatPolicy, Strategy, Timers, TrunkPolicy};
+pub use snapshot::SnapshotError;
 pub use view::{
     AlarmView, CallBackView, CallState, CallView, LegView, SeatState, SeatView, TrunkView, View,
 };
+
+use call_backs::CallBack;
+use ending::EndingLeg;
+use ledger::Alarm;
+use timers::TimerTable;
+use trunks::Trunk;
+
+/// All calls, the queue and all seats of one centre.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Switch {
+    now: Timestamp,
+    ids: IdSource,
+    chance: u64,
+    policy: Policy,
+    serial_day: String,
+    serial: u32,
+    calls: BTreeMap<CallId, Call>,
+    /// Live legs.
+    legs: BTreeMap<LegId, CallId>,
+    /// Legs that were told to end and have not reported it.
+    ending: BTreeMap<LegId, EndingLeg>,
+    /// Settled calls and their last callseq.
+    past: BTreeMap<CallId, u64>,
+    past_order: VecDeque<CallId>,
+    recent: BTreeMap<String, CallId>,
+    recent_order: VecDeque<(Timestamp, String)>,
+    queue: acd::Queue,
+    seats: BTreeMap<SeatId, acd::Seat>,
+    trunks: BTreeMap<TrunkId, Trunk>,
+    call_backs: BTreeMap<CallBackId, CallBack>,
+    alarms: Vec<Alarm>,
+    timers: TimerTable,
+    totals: Totals,
+    /// Events that did not fit their state, by name. Never a reason to stop.
+    unexpected: BTreeMap<String, u64>,
+    #[serde(skip)]
+    effects: VecDeque<Effect>,
+    #[serde(skip)]
+    events: Vec<Event>,
+    /// Calls whose caller may have to hear something else.
+    #[serde(skip)]
+    stirred: BTreeSet<CallId>,
+    /// The queue's order or length changed.
+    #[serde(skip)]
+    queue_moved: bool,
+}
+
+/// Calls since start.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Totals {
+    arrived: u64,
+    answered: u64,
+    abandoned: u64,
+    lost: u64,
+    refused: u64,
+}
+
+impl Switch {
+    /// An empty switch: no call, every configured seat signed out.
+    #[must_use]
+    pub fn new(seed: u64, policy: Policy) -> Self {
+        let mut switch = Self {
+            now: Timestamp::default(),
+            ids: IdSource::new(seed),
+            chance: seed,
+            policy: policy.clone(),
+            serial_day: String::new(),
+            serial: 0,
+            calls: BTreeMap::new(),
+            legs: BTreeMap::new(),
+            ending: BTreeMap::new(),
+            past: BTreeMap::new(),
+            past_order: VecDeque::new(),
+            recent: BTreeMap::new(),
+            recent_order: VecDeque::new(),
+            queue: acd::Queue::default(),
+            seats: BTreeMap::new(),
+            trunks: BTreeMap::new(),
+            call_backs: BTreeMap::new(),
+            alarms: Vec::new(),
+            timers: TimerTable::default(),
+            totals: Totals::default(),
+            unexpected: BTreeMap::new(),
+            effects: VecDeque::new(),
+            events: Vec::new(),
+            stirred: BTreeSet::new(),
+            queue_moved: false,
+        };
+        switch.adopt_policy(policy);
+        switch
+    }
+
+    /// Takes one Input in: due timers first (in order), then what happened. Within a process time never goes back:
+    /// an older `at` counts as now. A start takes the new process's clock as it is.
+    pub fn handle(&mut self, input: &Input) {
+        if let InputKind::Started {
+            seed,
+            build,
+            policy,
+        } = &input.kind
+        {
+            self.now = input.at;
+            self.started(*seed, build, policy);
+        }
+        self.now = self.now.max(input.at);
+        self.fire_due_timers();
+        self.take_in(&input.kind);
+        self.follow_up();
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// What became true since the last call, in order.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// When the switch must be woken by a [`InputKind::Tick`] at the latest, and what for.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Timestamp, &'static str)> {
+        self.timers.next().map(|(at, key)| (at, key.name()))
+    }
+
+    /// Registered phones, so that a restarted registrar knows them: seat, contact URI, end of the registration.
+    #[must_use]
+    pub fn seat_bindings(&self) -> Vec<(SeatId, String, Timestamp)> {
+        self.seats
+            .iter()
+            .filter_map(|(id, seat)| {
+                let binding = seat.binding.as_ref()?;
+                Some((id.clone(), binding.contact.clone(), binding.until))
+            })
+            .collect()
+    }
+
+    /// The call that an INVITE of this identity belongs to, while it is remembered (10 minutes).
+    #[must_use]
+    pub fn call_of_invite(&self, invite_key: &str) -> Option<CallId> {
+        self.recent.get(invite_key).copied()
+    }
+
+    /// How often which event did not fit its state.
+    #[must_use]
+    pub const fn unexpected(&self) -> &BTreeMap<String, u64> {
+        &self.unexpected
+    }
+
+    fn take_in(&mut self, kind: &InputKind) {
+        match kind {
+            InputKind::Started { .. } | InputKind::Tick => {}
+            InputKind::PolicyChanged { policy } => self.adopt_policy((**policy).clone()),
+            InputKind::Arrived { arrival } => self.arrived(arrival),
+            InputKind::ArrivedAgain { invite_key } => self.arrived_again(invite_key),
+            InputKind::Leg { leg, event } => self.leg_event(*leg, event),
+            InputKind::Media { leg, event } => self.media_event(*leg, event),
+            InputKind::Recording { call, event } => self.recording_event(*call, event),
+            InputKind::Found { call, finding } => {
+                if self.calls.contains_key(call) {
+                    let finding = (**finding).clone();
+                    self.say(*call, EventKind::CallFound { finding });
+                } else {
+                    self.misfit("found.settled_call");
+                }
+            }
+            InputKind::Seat { seat, link } => self.seat_link(seat, link),
+            InputKind::Trunk { trunk, change } => self.trunk_changed(trunk, change),
+            InputKind::UnknownSource { address, count } => self.unknown_source(address, *count),
+            InputKind::Command { id, by, command } => {
+                let result = self.command(by, command);
+                self.effects.push_back(Effect::Reply { id: *id, result });
+            }
+            InputKind::Alarm {
+                code,
+                subject,
+                detail,
+                raised,
+            } => self.alarm_told(*code, subject, detail, *raised),
+            InputKind::Skipped { call, reason } => self.input_skipped(*call, reason),
+        }
+    }
+
+    fn leg_event(&mut self, leg: LegId, event: &LegEvent) {
+        if self.ending.contains_key(&leg) {
+            return self.ending_leg_event(leg, event);
+        }
+        let Some(call) = self.legs.get(&leg).copied() else {
+            return self.misfit("leg.unknown");
+        };
+        let Some(state) = self.leg_mut(call, leg) else {
+            return self.misfit("leg.without_call");
+        };
+        let fact = state.on_event(event);
+        let party = state.party.clone();
+        match fact {
+            LegFact::Noted => {}
+            LegFact::Misfit { what } => self.misfit(what),
+            LegFact::Digit { digit } => self.say(call, EventKind::DigitReceived { leg, digit }),
+            LegFact::Trying
+            | LegFact::Progressed { .. }
+            | LegFact::Answered
+            | LegFact::Confirmed
+            | LegFact::Failed { .. }
+            | LegFact::Ended { .. }
+            | LegFact::Held { .. } => match party {
+                Party::Caller => self.caller_fact(call, leg, fact),
+                Party::Seat(seat) => self.seat_fact(call, leg, &seat, fact),
+                Party::Third { .. } => self.third_fact(call, leg, fact),
+                Party::Listener(seat) => self.listener_fact(call, leg, &seat, fact),
+            },
+        }
+    }
+
+    fn media_event(&mut self, leg: LegId, event: &MediaEvent) {
+        let Some(call) = self.legs.get(&leg).copied() else {
+            return self.misfit("media.unknown_leg");
+        };
+        match event {
+            MediaEvent::RtpStarted => {}
+            MediaEvent::PlayEnded { play } => self.play_ended(call, leg, *play),
+            MediaEvent::Digit { digit, .. } => {
+                self.say(call, EventKind::DigitReceived { leg, digit: *digit });
+            }
+            // Silence of the network alone ends nothing: the dialog's own probes decide (invariant 1).
+            MediaEvent::RtpLost { .. } => self.misfit("media.rtp_lost_or_back"),
+        }
+    }
+
+    /// After each Input: free seats get calls, callers hear what is true now, standing alarms are settled.
+    fn follow_up(&mut self) {
+        self.route();
+        self.refresh_hearing();
+        self.settle_seats_none();
+    }
+
+    fn call_mut(&mut self, call: CallId) -> Option<&mut Call> {
+        self.calls.get_mut(&call)
+    }
+
+    fn leg_mut(&mut self, call: CallId, leg: LegId) -> Option<&mut crate::call::Leg> {
+        self.calls.get_mut(&call)?.legs.get_mut(&leg)
+    }
+
+    fn command_leg(&mut self, leg: LegId, command: LegCommand) {
+        self.effects.push_back(Effect::Leg { leg, command });
+    }
+
+    fn command_media(&mut self, call: CallId, command: MediaCommand) {
+        self.effects.push_back(Effect::Media { call, command });
+    }
+
+    /// An event of a call, open or past.
+    fn say(&mut self, call: CallId, kind: EventKind) {
+        let callseq = if let Some(open) = self.calls.get_mut(&call) {
+            open.callseq += 1;
+            open.callseq
+        } else if let Some(last) = self.past.get_mut(&call) {
+            *last += 1;
+            *last
+        } else {
+            return self.misfit("event.unknown_call");
+        };
+        self.push_event(Some(call), callseq, kind);
+    }
+
+    /// An event of no call.
+    fn note(&mut self, kind: EventKind) {
+        self.push_event(None, 0, kind);
+    }
+
+    fn push_event(&mut self, call: Option<CallId>, callseq: u64, kind: EventKind) {
+        let id = EventId(self.ids.next_uuid(self.now));
+        self.events.push(Event {
+            id,
+            at: self.now,
+            call,
+            callseq,
+            kind,
+        });
+    }
+
+    fn misfit(&mut self, what: &'static str) {
+        if let Some(count) = self.unexpected.get_mut(what) {
+            *count += 1;
+        } else {
+            self.unexpected.insert(what.to_owned(), 1);
+        }
+    }
+
+    fn new_leg_id(&mut self) -> LegId {
+        LegId(self.ids.next_uuid(self.now))
+    }
+
+    /// SplitMix64 (Steele, Lea, Flood 2014): chance that a replay repeats.
+    fn draw(&mut self) -> u64 {
+        self.chance = self.chance.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.chance;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+}

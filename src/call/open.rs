@@ -1,0 +1,149 @@
+//! One open call: who called, its legs and its phase.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cause, Ingress, Leg, LegState, Party, Phase, Talking, Unanswered};
+use crate::id::{CallId, LegId, PlayId, RecordingId, SeatId};
+use crate::matrix::Matrix;
+use crate::phone::Number;
+use crate::time::Timestamp;
+
+/// One caller's contact, from arrival until nothing more will change by itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    pub id: CallId,
+    pub serial_no: String,
+    pub invite_key: String,
+    pub ingress: Ingress,
+    pub caller: Number,
+    pub called: String,
+    pub received_at: Timestamp,
+    /// Of its last event.
+    pub callseq: u64,
+    /// Playbacks started.
+    pub plays: u32,
+    pub recording: RecordingId,
+    pub capture: Capture,
+    /// It waited too long, this time in the queue.
+    pub wait_exceeded: bool,
+    /// When a seat answered first.
+    pub answered_at: Option<Timestamp>,
+    /// The seat that handled it last.
+    pub last_seat: Option<SeatId>,
+    pub incident_id: Option<String>,
+    /// Absent once the caller is gone.
+    pub caller_leg: Option<LegId>,
+    /// Why the carrier lost the caller while others went on talking.
+    pub caller_lost: Option<Cause>,
+    /// Third parties rung so far, by role.
+    pub thirds: BTreeMap<String, u8>,
+    /// Live legs. One that was told to end is no longer here.
+    pub legs: BTreeMap<LegId, Leg>,
+    /// As media was told last.
+    pub matrix: Matrix,
+    pub phase: Phase,
+}
+
+/// How the recording of a call stands.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Capture {
+    /// Media was told; the recorder has not spoken.
+    Asked,
+    Started,
+    /// Audio is being lost.
+    Failed,
+    Sealed,
+    /// There is nothing to record.
+    None,
+}
+
+impl Call {
+    /// The next playback number.
+    pub const fn next_play(&mut self) -> PlayId {
+        self.plays = self.plays.wrapping_add(1);
+        PlayId(self.plays)
+    }
+
+    /// The queue part, while no seat has it.
+    #[must_use]
+    pub const fn unanswered(&self) -> Option<&Unanswered> {
+        match &self.phase {
+            Phase::Unanswered(unanswered) => Some(unanswered),
+            Phase::Talking(_) | Phase::Closing(_) => None,
+        }
+    }
+
+    /// The queue part, while no seat has it.
+    pub const fn unanswered_mut(&mut self) -> Option<&mut Unanswered> {
+        match &mut self.phase {
+            Phase::Unanswered(unanswered) => Some(unanswered),
+            Phase::Talking(_) | Phase::Closing(_) => None,
+        }
+    }
+
+    /// The talk, while there is one.
+    #[must_use]
+    pub const fn talking(&self) -> Option<&Talking> {
+        match &self.phase {
+            Phase::Talking(talking) => Some(talking),
+            Phase::Unanswered(_) | Phase::Closing(_) => None,
+        }
+    }
+
+    /// The talk, while there is one.
+    pub const fn talking_mut(&mut self) -> Option<&mut Talking> {
+        match &mut self.phase {
+            Phase::Talking(talking) => Some(talking),
+            Phase::Unanswered(_) | Phase::Closing(_) => None,
+        }
+    }
+
+    /// Signalling is over.
+    #[must_use]
+    pub const fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing(_))
+    }
+
+    /// The seat that rings for it or talks in it.
+    #[must_use]
+    pub fn seat(&self) -> Option<&SeatId> {
+        match &self.phase {
+            Phase::Unanswered(unanswered) => unanswered.offer.as_ref().map(|offer| &offer.seat),
+            Phase::Talking(talking) => talking.seat.as_ref().map(|(seat, _)| seat),
+            Phase::Closing(_) => None,
+        }
+    }
+
+    /// Parties that talk or can: the caller, an answered seat, joined third parties.
+    #[must_use]
+    pub fn talkers(&self) -> usize {
+        self.legs
+            .values()
+            .filter(|leg| match leg.party {
+                Party::Caller => true,
+                Party::Seat(_) | Party::Third { .. } => leg.state.is_up(),
+                Party::Listener(_) => false,
+            })
+            .count()
+    }
+
+    /// A third party has joined.
+    #[must_use]
+    pub fn third_is_up(&self) -> bool {
+        self.legs
+            .values()
+            .any(|leg| matches!(leg.party, Party::Third { .. }) && leg.state.is_up())
+    }
+
+    /// A third party rings and sends no audio of its own.
+    #[must_use]
+    pub fn third_rings_silently(&self) -> bool {
+        self.legs.values().any(|leg| {
+            matches!(leg.party, Party::Third { .. })
+                && leg.state == LegState::Ringing { early_media: false }
+        })
+    }
+}

@@ -1,0 +1,164 @@
+//! The states of a call, data inside the variant.
+//!
+//! ```text
+//! Unanswered(hearing, offer) --seat answers--> Talking --seat's line lost--> Unanswered (queue's head)
+//!      |  people see: Arriving, Greeting, Waiting, Offered   |  people see: Talking, Conferencing
+//!      +--- caller leaves, carrier fails ---> Closing <------+--- caller or seat hangs up
+//! ```
+//! What the caller hears ([`Hearing`]) and which seat is being rung ([`Offer`]) go on side by side, because a seat
+//! rings while the greeting plays.
+
+use serde::{Deserialize, Serialize};
+
+use super::Cause;
+use crate::id::{LegId, PlayId, SeatId};
+use crate::time::Timestamp;
+
+/// Where a call stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum Phase {
+    Unanswered(Unanswered),
+    Talking(Talking),
+    Closing(Closing),
+}
+
+/// No seat has it: it stands in the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unanswered {
+    /// Since when in the queue this time.
+    pub since: Timestamp,
+    pub hearing: Hearing,
+    pub offer: Option<Offer>,
+    /// The last position told to the caller.
+    pub spoken: Option<Spoken>,
+    /// The still-waiting prompt is due as soon as nothing else is being said.
+    pub still_waiting_due: bool,
+}
+
+/// What an unanswered caller hears.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "hears", rename_all = "snake_case")]
+pub enum Hearing {
+    /// Nothing yet: the 200 is on its way.
+    Nothing,
+    /// An announcement that is not cut.
+    Prompt {
+        prompt: Announcement,
+        play: PlayId,
+    },
+    /// An announcement just ended.
+    Between,
+    RingBack,
+    Music,
+    /// Other people: a third party stayed when the seat's line was lost.
+    People,
+}
+
+/// Announcements to a waiting caller.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Announcement {
+    Greeting,
+    AllBusy,
+    StillWaiting,
+    LineFault,
+}
+
+/// A position as told to the caller.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spoken {
+    /// Calls before it.
+    pub position: u32,
+    pub at: Timestamp,
+}
+
+/// A seat asked to take the call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    pub seat: SeatId,
+    pub leg: LegId,
+    /// The phone gave any sign of life.
+    pub alive: bool,
+    /// The phone said that it rings.
+    pub rang: bool,
+}
+
+/// Parties talk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Talking {
+    /// The seat and its leg; absent after the seat left the caller with a third party.
+    pub seat: Option<(SeatId, LegId)>,
+    /// The seat's phone holds the caller, who hears music.
+    pub music: bool,
+    /// What the seat hears of a third party being rung.
+    pub tone: SeatTone,
+}
+
+/// Call-progress tone in the seat's ear.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "tone", rename_all = "snake_case")]
+pub enum SeatTone {
+    Quiet,
+    RingBack,
+    /// The third party could not be reached.
+    Failed {
+        play: PlayId,
+    },
+}
+
+/// Signalling is over; the recording is being sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closing {
+    pub cause: Cause,
+    pub at: Timestamp,
+}
+
+impl Unanswered {
+    /// Enters the queue now, having heard nothing yet.
+    #[must_use]
+    pub const fn entered(now: Timestamp) -> Self {
+        Self {
+            since: now,
+            hearing: Hearing::Nothing,
+            offer: None,
+            spoken: None,
+            still_waiting_due: false,
+        }
+    }
+
+    /// A seat picked up.
+    #[must_use]
+    pub fn answered(self, seat: SeatId, leg: LegId) -> Talking {
+        Talking {
+            seat: Some((seat, leg)),
+            music: false,
+            tone: SeatTone::Quiet,
+        }
+    }
+}
+
+impl Talking {
+    /// The seat's line was lost: back to the queue. `with_people`: a third party is still there to talk to.
+    #[must_use]
+    pub fn seat_lost(self, now: Timestamp, with_people: bool) -> Unanswered {
+        let mut unanswered = Unanswered::entered(now);
+        unanswered.hearing = if with_people {
+            Hearing::People
+        } else {
+            Hearing::Between
+        };
+        unanswered
+    }
+}
+
+impl Hearing {
+    /// Something is being played to the caller.
+    #[must_use]
+    pub const fn plays(self) -> bool {
+        match self {
+            Self::Prompt { .. } | Self::RingBack | Self::Music => true,
+            Self::Nothing | Self::Between | Self::People => false,
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Commands of people and modules. Each is checked first: a refusal changes nothing, an accepted one is said as an
+//! event with who gave it (WS/T 451-2014 5.3-c).
+
+use super::party::unknown_call;
+use super::{Actor, Command, CommandError, CommandReply, DispatchReport, EventKind, Switch};
+use crate::acd::Seat;
+use crate::call::{Cause, Phase};
+use crate::id::{CallId, DestinationId, SeatId};
+use crate::limits::COMMAND_TEXT_BYTES_MAX;
+
+impl Switch {
+    pub(super) fn command(
+        &mut self,
+        by: &Actor,
+        command: &Command,
+    ) -> Result<CommandReply, CommandError> {
+        match command {
+            Command::SeatReady { seat } => self.seat_ready(by, seat),
+            Command::SeatNotReady { seat, reason } => self.seat_not_ready(by, seat, reason),
+            Command::HangUp { call } => self.hang_up(by, *call),
+            Command::AddParty { call, number, role } => self.add_party(by, *call, number, role),
+            Command::RemoveParty { call, leg } => self.remove_party(by, *call, *leg),
+            Command::Listen { call, seat } => self.listen(by, *call, seat),
+            Command::StopListening { call, seat } => self.stop_listening(by, *call, seat),
+            Command::CloseCallBack { call_back, outcome } => {
+                self.check_person(by)?;
+                self.close_call_back(by, *call_back, outcome)
+            }
+            Command::Acknowledge {
+                call,
+                destination,
+                incident_id,
+            } => self.acknowledge(by, *call, destination, incident_id.as_deref()),
+            Command::Dispatch { call, report } => self.dispatch(by, *call, report),
+            Command::PlantPanic { call } => self.plant_panic(by, *call),
+        }
+    }
+
+    /// Said before the command's own events.
+    pub(super) fn given(&mut self, by: &Actor, call: Option<CallId>, name: &str) {
+        let kind = EventKind::CommandGiven {
+            by: by.clone(),
+            name: name.to_owned(),
+        };
+        match call {
+            Some(call) => self.say(call, kind),
+            None => self.note(kind),
+        }
+    }
+
+    fn hang_up(&mut self, by: &Actor, call: CallId) -> Result<CommandReply, CommandError> {
+        self.check_handles(by, call)?;
+        let Some(open) = self.calls.get(&call) else {
+            return Err(unknown_call(call));
+        };
+        match &open.phase {
+            Phase::Unanswered(_) => {
+                return Err(
+                    self.wrong_call_state(call, "a waiting caller is never ended; answer it")
+                );
+            }
+            Phase::Closing(_) => return Err(self.wrong_call_state(call, "nothing is left to end")),
+            Phase::Talking(_) => {}
+        }
+        self.given(by, Some(call), "hang_up");
+        self.end_answered(call, Cause::SeatReleased, "seat");
+        Ok(CommandReply::Done)
+    }
+
+    fn acknowledge(
+        &mut self,
+        by: &Actor,
+        call: CallId,
+        destination: &DestinationId,
+        incident_id: Option<&str>,
+    ) -> Result<CommandReply, CommandError> {
+        match by {
+            Actor::Module(own) if own != destination => {
+                return Err(not_allowed(by, "a module acknowledges for itself only"));
+            }
+            Actor::Module(_) | Actor::User(_) | Actor::Engine => {}
+            Actor::Seat(_) | Actor::Supervisor(_) => {
+                return Err(not_allowed(by, "only a module acknowledges a record"));
+            }
+        }
+        self.check_known_call(call)?;
+        check_text("incident_id", incident_id.unwrap_or("-"))?;
+        let incident_id = incident_id.map(str::to_owned);
+        if let (Some(open), Some(id)) = (self.calls.get_mut(&call), &incident_id) {
+            open.incident_id = Some(id.clone());
+        }
+        let destination = destination.clone();
+        self.say(
+            call,
+            EventKind::CallAcknowledged {
+                destination,
+                incident_id,
+            },
+        );
+        Ok(CommandReply::Done)
+    }
+
+    fn dispatch(
+        &mut self,
+        by: &Actor,
+        call: CallId,
+        report: &DispatchReport,
+    ) -> Result<CommandReply, CommandError> {
+        match report {
+            DispatchReport::OrderIssued {
+                order_id, vehicle, ..
+            } => {
+                check_text("order_id", order_id)?;
+                check_text("vehicle", vehicle)?;
+            }
+            DispatchReport::Reassigned {
+                order_id,
+                vehicle,
+                reason,
+            } => {
+                check_text("order_id", order_id)?;
+                check_text("vehicle", vehicle)?;
+                check_text("reason", reason)?;
+            }
+            DispatchReport::Cancelled { order_id, reason } => {
+                check_text("order_id", order_id)?;
+                check_text("reason", reason)?;
+            }
+        }
+        self.check_known_call(call)?;
+        let (by, report) = (by.clone(), report.clone());
+        self.say(call, EventKind::DispatchReported { by, report });
+        Ok(CommandReply::Done)
+    }
+
+    #[expect(
+        clippy::panic,
+        reason = "a planted fault is this command's purpose; the policy admits it in tests only"
+    )]
+    fn plant_panic(&self, by: &Actor, call: CallId) -> Result<CommandReply, CommandError> {
+        if !self.policy.allow_faults {
+            return Err(not_allowed(
+                by,
+                "faults are not admitted by this configuration",
+            ));
+        }
+        panic!("planted by a command on call {call}");
+    }
+
+    fn check_known_call(&self, call: CallId) -> Result<(), CommandError> {
+        if self.calls.contains_key(&call) || self.past.contains_key(&call) {
+            Ok(())
+        } else {
+            Err(unknown_call(call))
+        }
+    }
+
+    fn check_person(&self, by: &Actor) -> Result<(), CommandError> {
+        match by {
+            Actor::Seat(_) | Actor::Supervisor(_) | Actor::User(_) => Ok(()),
+            Actor::Module(_) | Actor::Engine => Err(not_allowed(by, "a named person must do this")),
+        }
+    }
+
+    /// A seat commands the call it talks in or left; supervisors and users any.
+    pub(super) fn check_handles(&self, by: &Actor, call: CallId) -> Result<(), CommandError> {
+        let Some(open) = self.calls.get(&call) else {
+            return Err(unknown_call(call));
+        };
+        match by {
+            Actor::Seat(seat) => {
+                if open.last_seat.as_ref() == Some(seat) {
+                    Ok(())
+                } else {
+                    Err(not_allowed(by, "the call is not this seat's"))
+                }
+            }
+            Actor::Supervisor(_) | Actor::User(_) | Actor::Engine => Ok(()),
+            Actor::Module(_) => Err(not_allowed(by, "modules do not command calls")),
+        }
+    }
+
+    pub(super) fn check_own_seat(&self, by: &Actor, seat: &SeatId) -> Result<(), CommandError> {
+        self.check_known_seat(seat)?;
+        match by {
+            Actor::Seat(own) => {
+                if own == seat {
+                    Ok(())
+                } else {
+                    Err(not_allowed(by, "a seat commands itself only"))
+                }
+            }
+            Actor::Supervisor(_) | Actor::User(_) | Actor::Engine => Ok(()),
+            Actor::Module(_) => Err(not_allowed(by, "modules do not command seats")),
+        }
+    }
+
+    pub(super) fn check_supervisor_seat(
+        &self,
+        by: &Actor,
+        seat: &SeatId,
+    ) -> Result<(), CommandError> {
+        self.check_own_seat(by, seat)?;
+        if self.policy.seats.get(seat).is_some_and(|s| s.supervisor) {
+            Ok(())
+        } else {
+            Err(not_allowed(by, "only a supervisor's seat may listen"))
+        }
+    }
+
+    fn check_known_seat(&self, seat: &SeatId) -> Result<(), CommandError> {
+        if self.seats.contains_key(seat) {
+            Ok(())
+        } else {
+            Err(CommandError::Unknown {
+                what: String::from("seat"),
+                id: seat.to_string(),
+            })
+        }
+    }
+
+    pub(super) fn wrong_call_state(&self, call: CallId, hint: &str) -> CommandError {
+        let state = self.calls.get(&call).map_or("settled", |c| match &c.phase {
+            Phase::Unanswered(_) => "waiting",
+            Phase::Talking(_) => "talking",
+            Phase::Closing(_) => "closing",
+        });
+        CommandError::WrongState {
+            what: format!("call {call}"),
+            state: state.to_owned(),
+            hint: hint.to_owned(),
+        }
+    }
+
+    pub(super) fn wrong_seat_state(&self, seat: &SeatId, hint: &str) -> CommandError {
+        let state = self.seats.get(seat).map_or("unknown", duty_name);
+        CommandError::WrongState {
+            what: format!("seat {seat}"),
+            state: state.to_owned(),
+            hint: hint.to_owned(),
+        }
+    }
+}
+
+const fn duty_name(seat: &Seat) -> &'static str {
+    seat.duty.name()
+}
+
+fn not_allowed(by: &Actor, reason: &str) -> CommandError {
+    let who = match by {
+        Actor::Seat(seat) => format!("seat {seat}"),
+        Actor::Supervisor(seat) => format!("supervisor {seat}"),
+        Actor::User(user) => user.clone(),
+        Actor::Module(module) => format!("module {module}"),
+        Actor::Engine => String::from("engine"),
+    };
+    CommandError::NotAllowed {
+        who,
+        reason: reason.to_owned(),
+    }
+}
+
+fn check_text(field: &str, text: &str) -> Result<(), CommandError> {
+    if text.trim().is_empty() || text.len() > COMMAND_TEXT_BYTES_MAX {
+        return Err(CommandError::BadField {
+            field: field.to_owned(),
+            reason: String::from("must be 1 to 512 bytes of text"),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,297 @@
+//! How legs and calls end. A leg told to end is out of its call at once and must report its end in time; a call is
+//! kept until its recording is sealed, then remembered by its id only.
+
+use serde::{Deserialize, Serialize};
+
+use super::timers::TimerKey;
+use super::{AlarmCode, EventKind, MediaCommand, Outcome, RecordingEvent, Switch};
+use crate::acd::Duty;
+use crate::call::{
+    Arrival, Capture, Cause, Closing, DialogState, Ingress, Leg, LegCommand, LegEvent, Party, Phase,
+};
+use crate::id::{CallId, LegId, SeatId};
+use crate::limits::PAST_CALLS_MAX;
+use crate::time::Millis;
+
+/// A recorder that never speaks again does not keep a call open for longer.
+const SETTLE_SPAN: Millis = Millis::from_secs(60);
+
+/// A leg that was told to end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct EndingLeg {
+    pub(super) call: CallId,
+    pub(super) party: Party,
+    pub(super) cause: Cause,
+    pub(super) dialog: Option<DialogState>,
+}
+
+impl Switch {
+    /// Takes a leg that is already over out of its call.
+    pub(super) fn forget_leg(&mut self, call: CallId, leg: LegId) -> Option<Leg> {
+        self.disarm_leg(leg);
+        self.legs.remove(&leg);
+        self.call_mut(call)?.legs.remove(&leg)
+    }
+
+    /// Tells a leg to end and takes it out of its call.
+    pub(super) fn release(&mut self, call: CallId, leg: LegId, cause: Cause) -> Option<Leg> {
+        let removed = self.forget_leg(call, leg)?;
+        let party = removed.party.clone();
+        let dialog = removed.dialog.clone();
+        self.release_dialog(leg, call, party, cause, dialog);
+        Some(removed)
+    }
+
+    /// An INVITE that gets no call of its own.
+    pub(super) fn release_stray(&mut self, arrival: &Arrival, cause: Cause) {
+        let dialog = Some(arrival.dialog.clone());
+        self.release_dialog(arrival.leg, arrival.call, Party::Caller, cause, dialog);
+    }
+
+    fn release_dialog(
+        &mut self,
+        leg: LegId,
+        call: CallId,
+        party: Party,
+        cause: Cause,
+        dialog: Option<DialogState>,
+    ) {
+        let ending = EndingLeg {
+            call,
+            party,
+            cause,
+            dialog,
+        };
+        self.ending.insert(leg, ending);
+        self.command_leg(leg, LegCommand::Release { cause });
+        let span = self.policy.timers.release_guard;
+        self.arm(TimerKey::ReleaseGuard(leg), span);
+    }
+
+    pub(super) fn ending_leg_event(&mut self, leg: LegId, event: &LegEvent) {
+        let Some(ending) = self.ending.get_mut(&leg) else {
+            return;
+        };
+        match event {
+            // Its answer crossed our release: end the answered dialog too.
+            LegEvent::Answered => {
+                let cause = ending.cause;
+                self.command_leg(leg, LegCommand::Release { cause });
+            }
+            LegEvent::Failed { .. } | LegEvent::Ended { .. } => {
+                self.ending.remove(&leg);
+                self.timers.disarm(&TimerKey::ReleaseGuard(leg));
+            }
+            LegEvent::Dialog { state } => ending.dialog = Some(state.clone()),
+            LegEvent::Progress { .. }
+            | LegEvent::Confirmed
+            | LegEvent::FarHold { .. }
+            | LegEvent::Digit { .. } => self.misfit("leg.event_while_ending"),
+        }
+    }
+
+    /// A released leg never reported its end.
+    pub(super) fn drop_ending_leg(&mut self, leg: LegId) {
+        let Some(ending) = self.ending.remove(&leg) else {
+            return self.misfit("timer.release_guard_unknown");
+        };
+        let party = ending.party.to_string();
+        let kind = EventKind::LegDropped { leg, party };
+        if self.calls.contains_key(&ending.call) || self.past.contains_key(&ending.call) {
+            self.say(ending.call, kind);
+        } else {
+            self.note(kind);
+        }
+    }
+
+    /// Ends a call: every leg still there is released, one final outcome is said, the recording is closed.
+    pub(super) fn end_call(&mut self, call: CallId, outcome: Outcome, cause: Cause, by: &str) {
+        if self.calls.get(&call).is_none_or(|c| c.is_closing()) {
+            return self.misfit("call.ended_twice");
+        }
+        self.dismiss_parties(call, cause);
+        self.leave_queue(
+            call,
+            match outcome {
+                Outcome::Answered => "ended",
+                Outcome::Abandoned => "abandoned",
+                Outcome::Lost => "lost",
+                Outcome::RefusedCapacity => "refused_capacity",
+            },
+        );
+        self.disarm_waiting(call);
+        self.return_dialling_seat(call);
+        match outcome {
+            Outcome::Answered => {}
+            Outcome::Abandoned => self.totals.abandoned += 1,
+            Outcome::Lost => self.totals.lost += 1,
+            Outcome::RefusedCapacity => self.totals.refused += 1,
+        }
+        let by = by.to_owned();
+        self.say(call, EventKind::CallEnded { outcome, cause, by });
+        let at = self.now;
+        let Some(open) = self.call_mut(call) else {
+            return;
+        };
+        open.phase = Phase::Closing(Closing { cause, at });
+        open.caller_leg = None;
+        if open.capture == Capture::None {
+            self.settle(call);
+        } else {
+            self.command_media(call, MediaCommand::Close);
+            self.arm(TimerKey::Settle(call), SETTLE_SPAN);
+        }
+    }
+
+    /// Releases every leg that is left, each with its own last word.
+    fn dismiss_parties(&mut self, call: CallId, cause: Cause) {
+        let Some(open) = self.calls.get(&call) else {
+            return;
+        };
+        let talking = open.talking().is_some();
+        let legs: Vec<_> = open
+            .legs
+            .iter()
+            .map(|(id, leg)| (*id, leg.clone()))
+            .collect();
+        for (leg, state) in legs {
+            match &state.party {
+                Party::Caller => {
+                    self.release(call, leg, cause);
+                }
+                Party::Seat(seat) if talking => {
+                    self.release(call, leg, cause);
+                    self.say_seat_released(call, leg, seat, cause);
+                    self.seat_hung_up(seat);
+                }
+                Party::Seat(seat) => {
+                    self.release(call, leg, Cause::Withdrawn);
+                    self.say_seat_released(call, leg, seat, Cause::Withdrawn);
+                    self.seat_step(seat, "seat.freed_unoffered", Duty::freed);
+                }
+                Party::Third { .. } => self.dismiss_third(call, leg, &state, cause),
+                Party::Listener(seat) => self.dismiss_listener(call, leg, seat),
+            }
+        }
+    }
+
+    fn say_seat_released(&mut self, call: CallId, leg: LegId, seat: &SeatId, cause: Cause) {
+        let seat = seat.clone();
+        self.say(call, EventKind::SeatReleased { seat, leg, cause });
+    }
+
+    fn dismiss_third(&mut self, call: CallId, leg: LegId, state: &Leg, cause: Cause) {
+        let role = state
+            .hunt
+            .as_ref()
+            .map_or_else(String::new, |hunt| hunt.role.clone());
+        if state.state.is_up() {
+            self.release(call, leg, cause);
+            self.say(call, EventKind::PartyLeft { leg, role, cause });
+        } else {
+            let cause = Cause::Withdrawn;
+            self.release(call, leg, cause);
+            let number = state.number.clone().unwrap_or_default();
+            self.say(
+                call,
+                EventKind::PartyFailed {
+                    leg,
+                    role,
+                    number,
+                    cause,
+                },
+            );
+        }
+    }
+
+    fn return_dialling_seat(&mut self, call: CallId) {
+        let Some(Ingress::Seat(seat)) = self.calls.get(&call).map(|c| c.ingress.clone()) else {
+            return;
+        };
+        let dials = self.seats.get(&seat).is_some_and(|s| match &s.duty {
+            Duty::Dialling { call: own, .. } => *own == call,
+            Duty::SignedOut
+            | Duty::NotReady { .. }
+            | Duty::Ready { .. }
+            | Duty::Reserved { .. }
+            | Duty::Ringing { .. }
+            | Duty::Talking { .. }
+            | Duty::WrapUp { .. }
+            | Duty::Listening { .. }
+            | Duty::Unreachable { .. } => false,
+        });
+        if dials {
+            self.seat_step(&seat, "seat.dialled_unknown", Duty::returned);
+        }
+    }
+
+    pub(super) fn recording_event(&mut self, call: CallId, event: &RecordingEvent) {
+        let capture = self.calls.get(&call).map(|c| c.capture);
+        if capture.is_none() && !self.past.contains_key(&call) {
+            return self.misfit("recording.unknown_call");
+        }
+        match event {
+            RecordingEvent::Started { recording, .. } => {
+                if capture == Some(Capture::Asked) {
+                    self.set_capture(call, Capture::Started);
+                    let recording = *recording;
+                    self.say(call, EventKind::RecordingStarted { recording });
+                } else {
+                    self.misfit("recording.started_twice");
+                }
+            }
+            RecordingEvent::Sealed(sealed) => {
+                if capture == Some(Capture::Sealed) {
+                    return self.misfit("recording.sealed_twice");
+                }
+                self.set_capture(call, Capture::Sealed);
+                let sealed = sealed.clone();
+                self.say(call, EventKind::RecordingSealed { sealed });
+                self.settle_closing(call);
+            }
+            RecordingEvent::Failed { recording, detail } => {
+                self.set_capture(call, Capture::Failed);
+                if capture.is_some() {
+                    self.raise_alarm(AlarmCode::RecordingFailed, &call.to_string(), detail);
+                }
+                let (recording, detail) = (*recording, detail.clone());
+                self.say(call, EventKind::RecordingFailed { recording, detail });
+                self.settle_closing(call);
+            }
+        }
+    }
+
+    fn set_capture(&mut self, call: CallId, capture: Capture) {
+        if let Some(open) = self.call_mut(call) {
+            open.capture = capture;
+        }
+    }
+
+    fn settle_closing(&mut self, call: CallId) {
+        if self.calls.get(&call).is_some_and(|c| c.is_closing()) {
+            self.settle(call);
+        }
+    }
+
+    /// Nothing more will change by itself: the call leaves the state, its id stays for late reports.
+    pub(super) fn settle(&mut self, call: CallId) {
+        self.timers.disarm(&TimerKey::Settle(call));
+        if !self.calls.contains_key(&call) {
+            return self.misfit("settle.unknown_call");
+        }
+        self.say(call, EventKind::CallSettled {});
+        let subject = call.to_string();
+        self.clear_alarm(AlarmCode::RecordingFailed, &subject);
+        self.clear_alarm(AlarmCode::SwitchInputSkipped, &subject);
+        let Some(closed) = self.calls.remove(&call) else {
+            return;
+        };
+        self.past.insert(call, closed.callseq);
+        self.past_order.push_back(call);
+        while self.past_order.len() > PAST_CALLS_MAX {
+            if let Some(oldest) = self.past_order.pop_front() {
+                self.past.remove(&oldest);
+            }
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Offering a waiting call to a seat: reserve, ring, talk, or the next seat.
+//!
+//! The call keeps its place in the queue until a seat picks up, so a phone that does not answer costs nothing.
+//! Invariant 4: whenever a fit seat is free, the next waiting call rings there at once.
+
+use super::timers::TimerKey;
+use super::{EventKind, MediaCommand, Strategy, Switch};
+use crate::acd::seat::{REASON_MISSED, REASON_REJECTED};
+use crate::acd::{Duty, Order, choose};
+use crate::call::{Cause, Ingress, Invite, Leg, LegCommand, LegFact, Offer, Party, Phase, Target};
+use crate::id::{CallId, LegId, SeatId};
+use crate::time::Millis;
+
+/// Rest of a seat that could not be rung by a fault of ours.
+const REST_SPAN: Millis = Millis::from_secs(2);
+/// Reason of a seat whose phone speaks no codec of ours.
+const REASON_MEDIA: &str = "编解码不符";
+
+/// What an unanswered offer does to its seat.
+enum Miss {
+    RangOut,
+    Rejected,
+    MediaRefused,
+    PhoneDead,
+    OurFault,
+}
+
+impl Switch {
+    /// Offers waiting calls to free seats until one of both runs out.
+    pub(super) fn route(&mut self) {
+        if self.queue.is_empty() || !self.has_fit_seat() {
+            return;
+        }
+        let waiting: Vec<CallId> = self
+            .queue
+            .entries()
+            .iter()
+            .filter(|e| !e.offered)
+            .map(|e| e.call)
+            .collect();
+        for call in waiting {
+            if !self.has_fit_seat() {
+                return;
+            }
+            if let Some(seat) = self.choose_seat(call) {
+                self.offer(call, &seat);
+            }
+        }
+    }
+
+    fn has_fit_seat(&self) -> bool {
+        self.seats.values().any(|seat| seat.fit().is_some())
+    }
+
+    fn choose_seat(&mut self, call: CallId) -> Option<SeatId> {
+        let order = match self.policy.strategy {
+            Strategy::LongestIdle => Order::LongestIdle,
+            Strategy::Random => Order::Draw(self.draw()),
+        };
+        let own = match &self.calls.get(&call)?.ingress {
+            Ingress::Seat(seat) => Some(seat),
+            Ingress::Trunk(_) => None,
+        };
+        let ready: Vec<_> = self
+            .seats
+            .iter()
+            .filter(|(id, _)| Some(*id) != own)
+            .filter_map(|(id, seat)| Some((id, seat.fit()?)))
+            .collect();
+        choose(&ready, order)
+    }
+
+    fn offer(&mut self, call: CallId, seat: &SeatId) {
+        let leg = self.new_leg_id();
+        let Some(invite) = self.seat_invite(call, seat, None) else {
+            return self.misfit("offer.unregistered_seat");
+        };
+        if !self.seat_step(seat, "offer.busy_seat", |duty| duty.reserved(call, leg)) {
+            return;
+        }
+        self.add_leg(call, leg, Leg::outbound(Party::Seat(seat.clone()), None));
+        if let Some(unanswered) = self.call_mut(call).and_then(|c| c.unanswered_mut()) {
+            unanswered.offer = Some(Offer {
+                seat: seat.clone(),
+                leg,
+                alive: false,
+                rang: false,
+            });
+        }
+        self.queue.set_offered(call, true);
+        self.stirred.insert(call);
+        self.command_leg(leg, LegCommand::Invite(Box::new(invite)));
+        self.arm(TimerKey::Ring(leg), self.policy.timers.ring);
+    }
+
+    /// An INVITE of this call to a seat's phone, if it is registered.
+    pub(super) fn seat_invite(
+        &self,
+        call: CallId,
+        seat: &SeatId,
+        from_name: Option<String>,
+    ) -> Option<Invite> {
+        let contact = self.seats.get(seat)?.binding.as_ref()?.contact.clone();
+        Some(Invite {
+            call,
+            target: Target::Seat {
+                seat: seat.clone(),
+                contact,
+            },
+            from_number: self.calls.get(&call)?.caller.display.clone(),
+            from_name,
+        })
+    }
+
+    pub(super) fn add_leg(&mut self, call: CallId, leg: LegId, state: Leg) {
+        if let Some(open) = self.call_mut(call) {
+            open.legs.insert(leg, state);
+            self.legs.insert(leg, call);
+        }
+    }
+
+    /// A fact of a seat's leg, offered or talking.
+    pub(super) fn seat_fact(&mut self, call: CallId, leg: LegId, seat: &SeatId, fact: LegFact) {
+        match fact {
+            LegFact::Trying => self.seat_alive(call, leg),
+            LegFact::Progressed { .. } => self.seat_rang(call, leg, seat),
+            LegFact::Answered => self.seat_answered(call, leg, seat),
+            LegFact::Failed { cause } => self.offer_failed(call, leg, seat, cause),
+            LegFact::Ended { cause, by_far_side } => {
+                self.seat_left(call, leg, seat, cause, by_far_side);
+            }
+            LegFact::Held { .. } => self.refresh_tones(call),
+            LegFact::Confirmed => self.misfit("seat.confirmed"),
+            LegFact::Digit { .. } | LegFact::Noted | LegFact::Misfit { .. } => {}
+        }
+    }
+
+    fn offer_mut(&mut self, call: CallId, leg: LegId) -> Option<&mut Offer> {
+        let offer = self.call_mut(call)?.unanswered_mut()?.offer.as_mut()?;
+        (offer.leg == leg).then_some(offer)
+    }
+
+    fn seat_alive(&mut self, call: CallId, leg: LegId) {
+        match self.offer_mut(call, leg) {
+            Some(offer) => offer.alive = true,
+            None => self.misfit("seat.trying_unoffered"),
+        }
+    }
+
+    fn seat_rang(&mut self, call: CallId, leg: LegId, seat: &SeatId) {
+        let Some(offer) = self.offer_mut(call, leg) else {
+            return self.misfit("seat.rang_unoffered");
+        };
+        offer.alive = true;
+        if std::mem::replace(&mut offer.rang, true) {
+            return;
+        }
+        self.seat_step(seat, "seat.rang_unreserved", Duty::rang);
+        self.say(
+            call,
+            EventKind::SeatRinging {
+                seat: seat.clone(),
+                leg,
+            },
+        );
+    }
+
+    fn seat_answered(&mut self, call: CallId, leg: LegId, seat: &SeatId) {
+        self.seat_rang(call, leg, seat);
+        let Some(Phase::Unanswered(unanswered)) = self.calls.get(&call).map(|c| c.phase.clone())
+        else {
+            return self.misfit("seat.answered_unoffered");
+        };
+        self.timers.disarm(&TimerKey::Ring(leg));
+        self.disarm_waiting(call);
+        self.answer_caller(call);
+        if unanswered.hearing.plays() {
+            self.stop_caller(call);
+        }
+        self.track(call, leg);
+        self.seat_step(seat, "seat.picked_up_unoffered", Duty::picked_up);
+        self.leave_queue(call, "answered");
+        let now = self.now;
+        let mut first = false;
+        if let Some(open) = self.call_mut(call) {
+            open.phase = Phase::Talking(unanswered.answered(seat.clone(), leg));
+            first = open.answered_at.is_none();
+            open.answered_at.get_or_insert(now);
+            open.last_seat = Some(seat.clone());
+            open.wait_exceeded = false;
+        }
+        self.totals.answered += u64::from(first);
+        self.refresh_matrix(call);
+        self.say(
+            call,
+            EventKind::SeatAnswered {
+                seat: seat.clone(),
+                leg,
+            },
+        );
+        self.refresh_tones(call);
+    }
+
+    pub(super) fn stop_caller(&mut self, call: CallId) {
+        if let Some(leg) = self.calls.get(&call).and_then(|c| c.caller_leg) {
+            self.command_media(call, MediaCommand::Stop { leg });
+        }
+    }
+
+    /// Out of the queue, with the reason and the wait.
+    pub(super) fn leave_queue(&mut self, call: CallId, reason: &str) {
+        if self.queue.leave(call).is_none() {
+            return;
+        }
+        self.queue_moved = true;
+        let since = self
+            .calls
+            .get(&call)
+            .and_then(|c| c.unanswered())
+            .map(|u| u.since);
+        let waited_ms = since.map_or(0, |since| self.now.millis_since(since));
+        let queue = self.policy.queue.clone();
+        self.say(
+            call,
+            EventKind::QueueLeft {
+                queue,
+                reason: reason.to_owned(),
+                waited_ms,
+            },
+        );
+    }
+
+    fn offer_failed(&mut self, call: CallId, leg: LegId, seat: &SeatId, cause: Cause) {
+        if self.offer_mut(call, leg).is_none() {
+            return self.misfit("seat.failed_unoffered");
+        }
+        self.forget_leg(call, leg);
+        self.say(
+            call,
+            EventKind::SeatRejected {
+                seat: seat.clone(),
+                leg,
+                cause,
+            },
+        );
+        self.offer_over(call, seat, miss_of(cause));
+    }
+
+    /// A seat's or a listener's phone was not picked up in time.
+    pub(super) fn ring_timed_out(&mut self, leg: LegId) {
+        let Some(call) = self.legs.get(&leg).copied() else {
+            return self.misfit("timer.ring_unknown_leg");
+        };
+        let Some(offer) = self.offer_mut(call, leg) else {
+            return self.listener_rang_out(call, leg);
+        };
+        let (seat, alive) = (offer.seat.clone(), offer.alive);
+        self.release(call, leg, Cause::NoAnswer);
+        self.say(
+            call,
+            EventKind::SeatRingTimeout {
+                seat: seat.clone(),
+                leg,
+            },
+        );
+        let miss = if alive {
+            Miss::RangOut
+        } else {
+            Miss::PhoneDead
+        };
+        self.offer_over(call, &seat, miss);
+    }
+
+    /// The seat's phone is gone while it was being rung: the call goes to the next seat.
+    pub(super) fn withdraw_offer(&mut self, call: CallId, leg: LegId, seat: &SeatId) {
+        self.release(call, leg, Cause::Withdrawn);
+        self.say(
+            call,
+            EventKind::SeatReleased {
+                seat: seat.clone(),
+                leg,
+                cause: Cause::Unreachable,
+            },
+        );
+        self.clear_offer(call);
+    }
+
+    pub(super) fn clear_offer(&mut self, call: CallId) {
+        if let Some(unanswered) = self.call_mut(call).and_then(|c| c.unanswered_mut()) {
+            unanswered.offer = None;
+        }
+        self.queue.set_offered(call, false);
+        self.stirred.insert(call);
+    }
+
+    fn offer_over(&mut self, call: CallId, seat: &SeatId, miss: Miss) {
+        self.clear_offer(call);
+        let (now, until) = (self.now, self.now + REST_SPAN);
+        self.seat_step(seat, "seat.missed_unoffered", |duty| match miss {
+            Miss::RangOut => duty.missed(REASON_MISSED),
+            Miss::Rejected => duty.missed(REASON_REJECTED),
+            Miss::MediaRefused => duty.missed(REASON_MEDIA),
+            Miss::PhoneDead => duty.phone_died(now),
+            Miss::OurFault => duty.rested(until),
+        });
+    }
+}
+
+const fn miss_of(cause: Cause) -> Miss {
+    match cause {
+        Cause::Normal
+        | Cause::Cancelled
+        | Cause::Busy
+        | Cause::NoAnswer
+        | Cause::Rejected
+        | Cause::SeatReleased
+        | Cause::Withdrawn => Miss::Rejected,
+        Cause::MediaRefused => Miss::MediaRefused,
+        Cause::Unallocated
+        | Cause::Unavailable
+        | Cause::Unreachable
+        | Cause::Lost
+        | Cause::Restarted => Miss::PhoneDead,
+        Cause::Capacity | Cause::InternalFault => Miss::OurFault,
+    }
+}

@@ -1,0 +1,164 @@
+//! The switch as people see it.
+
+use super::{
+    AlarmView, CallBackView, CallState, CallView, LegView, SeatState, SeatView, Switch, TrunkView,
+    View,
+};
+use crate::acd::{Duty, Seat};
+use crate::call::{Announcement, Call, Hearing, Ingress, Phase};
+use crate::id::SeatId;
+
+impl Switch {
+    /// The whole picture, as of the last Input.
+    #[must_use]
+    pub fn view(&self) -> View {
+        View {
+            at: self.now,
+            calls: self.calls_view(),
+            seats: self
+                .seats
+                .iter()
+                .map(|(id, seat)| self.seat_view(id, seat))
+                .collect(),
+            trunks: self
+                .trunks
+                .iter()
+                .map(|(id, trunk)| TrunkView {
+                    trunk: id.clone(),
+                    up: trunk.up,
+                    since: trunk.since,
+                    detail: trunk.detail.clone(),
+                })
+                .collect(),
+            call_backs: self.call_backs_view(),
+            alarms: self
+                .alarms
+                .iter()
+                .map(|alarm| AlarmView {
+                    code: alarm.code,
+                    subject: alarm.subject.clone(),
+                    detail: alarm.detail.clone(),
+                    since: alarm.since,
+                })
+                .collect(),
+            arrived: self.totals.arrived,
+            answered: self.totals.answered,
+            abandoned: self.totals.abandoned,
+            lost: self.totals.lost,
+            refused: self.totals.refused,
+        }
+    }
+
+    fn calls_view(&self) -> Vec<CallView> {
+        let positions: std::collections::BTreeMap<_, _> = self
+            .queue
+            .entries()
+            .iter()
+            .zip(0_u32..)
+            .map(|(entry, position)| (entry.call, position))
+            .collect();
+        let mut calls: Vec<_> = self
+            .calls
+            .values()
+            .map(|call| call_view(call, positions.get(&call.id).copied()))
+            .collect();
+        calls.sort_by_key(|view| (view.received_at, view.call));
+        calls
+    }
+
+    fn seat_view(&self, id: &SeatId, seat: &Seat) -> SeatView {
+        SeatView {
+            seat: id.clone(),
+            supervisor: self.policy.seats.get(id).is_some_and(|s| s.supervisor),
+            state: match &seat.duty {
+                Duty::SignedOut => SeatState::SignedOut,
+                Duty::NotReady { .. } => SeatState::NotReady,
+                Duty::Ready { .. } => SeatState::Ready,
+                Duty::Reserved { .. } => SeatState::Reserved,
+                Duty::Ringing { .. } => SeatState::Ringing,
+                Duty::Talking { .. } | Duty::Dialling { .. } => SeatState::Talking,
+                Duty::WrapUp { .. } => SeatState::WrapUp,
+                Duty::Listening { .. } => SeatState::Listening,
+                Duty::Unreachable { .. } => SeatState::Unreachable,
+            },
+            reason: seat.duty.reason().map(str::to_owned),
+            since: seat.since,
+            call: seat.duty.engaged().map(|(call, _)| call),
+            registered: seat.binding.is_some(),
+        }
+    }
+
+    /// Most urgent first: who tried most often, then who waits longest.
+    fn call_backs_view(&self) -> Vec<CallBackView> {
+        let mut views: Vec<_> = self
+            .call_backs
+            .iter()
+            .map(|(id, entry)| CallBackView {
+                call_back: *id,
+                call: entry.call,
+                number: entry.number.display.clone(),
+                reason: entry.reason.clone(),
+                due_at: entry.due_at,
+                calls: entry.calls,
+            })
+            .collect();
+        views.sort_by(|a, b| {
+            b.calls
+                .cmp(&a.calls)
+                .then(a.due_at.cmp(&b.due_at))
+                .then(a.call_back.cmp(&b.call_back))
+        });
+        views
+    }
+}
+
+fn call_view(call: &Call, position: Option<u32>) -> CallView {
+    CallView {
+        call: call.id,
+        serial_no: call.serial_no.clone(),
+        state: state_of(call),
+        trunk: match &call.ingress {
+            Ingress::Trunk(trunk) => Some(trunk.clone()),
+            Ingress::Seat(_) => None,
+        },
+        caller: call.caller.display.clone(),
+        called: call.called.clone(),
+        received_at: call.received_at,
+        position,
+        wait_exceeded: call.wait_exceeded,
+        answered_at: call.answered_at,
+        seat: call.seat().cloned(),
+        incident_id: call.incident_id.clone(),
+        legs: call
+            .legs
+            .iter()
+            .map(|(id, leg)| LegView {
+                leg: *id,
+                party: leg.party.to_string(),
+                state: leg.state.name().to_owned(),
+                number: leg.number.clone(),
+            })
+            .collect(),
+    }
+}
+
+fn state_of(call: &Call) -> CallState {
+    match &call.phase {
+        Phase::Unanswered(unanswered) if unanswered.offer.is_some() => CallState::Offered,
+        Phase::Unanswered(unanswered) => match unanswered.hearing {
+            Hearing::Nothing => CallState::Arriving,
+            Hearing::Prompt {
+                prompt: Announcement::Greeting,
+                ..
+            } => CallState::Greeting,
+            Hearing::Prompt { .. }
+            | Hearing::Between
+            | Hearing::RingBack
+            | Hearing::Music
+            | Hearing::People => CallState::Waiting,
+        },
+        Phase::Talking(_) if call.third_is_up() => CallState::Conferencing,
+        Phase::Talking(_) => CallState::Talking,
+        Phase::Closing(_) => CallState::Closing,
+    }
+}

@@ -1,0 +1,320 @@
+//! A call while people talk: the caller's own leg, a seat that hangs up or is lost, who hears whom.
+//!
+//! ```text
+//! caller's BYE        seat + third party go on, else the call ends
+//! seat's BYE          caller + third party go on, else the call ends
+//! seat's line lost    the caller goes back to the queue's head and hears why; never an end
+//! fewer than two talk the call ends
+//! ```
+
+use super::timers::TimerKey;
+use super::{EventKind, MediaCommand, Outcome, Sound, Switch};
+use crate::acd::Duty;
+use crate::call::{Cause, Hearing, LegFact, LegState, Party, Phase, SeatTone};
+use crate::conference::{self, Voice};
+use crate::id::{CallId, LegId, SeatId};
+
+impl Switch {
+    /// A fact of the caller's leg.
+    pub(super) fn caller_fact(&mut self, call: CallId, leg: LegId, fact: LegFact) {
+        match fact {
+            LegFact::Confirmed => self.greet(call),
+            LegFact::Ended { cause, by_far_side } => {
+                self.caller_left(call, leg, cause, by_far_side)
+            }
+            LegFact::Failed { cause } => self.caller_left(call, leg, cause, false),
+            LegFact::Held { .. } => {}
+            LegFact::Trying | LegFact::Progressed { .. } | LegFact::Answered => {
+                self.misfit("caller.outbound_event");
+            }
+            LegFact::Digit { .. } | LegFact::Noted | LegFact::Misfit { .. } => {}
+        }
+    }
+
+    fn caller_left(&mut self, call: CallId, leg: LegId, cause: Cause, by_far_side: bool) {
+        self.forget_leg(call, leg);
+        let lost = cause.is_failure() || !by_far_side;
+        let Some(open) = self.call_mut(call) else {
+            return;
+        };
+        open.caller_leg = None;
+        if lost {
+            open.caller_lost = Some(cause);
+        }
+        let by = if lost { "network" } else { "caller" };
+        match &open.phase {
+            Phase::Unanswered(_) if open.answered_at.is_some() => {
+                let outcome = if lost {
+                    Outcome::Lost
+                } else {
+                    Outcome::Answered
+                };
+                self.call_back_due(call, if lost { "lost" } else { "interrupted" });
+                self.end_call(call, outcome, cause, by);
+            }
+            Phase::Unanswered(_) if lost => {
+                self.call_back_due(call, "lost");
+                self.end_call(call, Outcome::Lost, cause, by);
+            }
+            Phase::Unanswered(_) => self.abandoned(call, cause),
+            Phase::Talking(_) => {
+                if lost {
+                    self.call_back_due(call, "lost");
+                }
+                if self.calls.get(&call).map_or(0, |c| c.talkers()) >= 2 {
+                    let role = String::from("caller");
+                    self.say(call, EventKind::PartyLeft { leg, role, cause });
+                    self.refresh_audio(call);
+                } else {
+                    self.end_answered(call, cause, by);
+                }
+            }
+            Phase::Closing(_) => self.misfit("caller.left_closing"),
+        }
+    }
+
+    fn abandoned(&mut self, call: CallId, cause: Cause) {
+        let Some(open) = self.calls.get(&call) else {
+            return;
+        };
+        let waited_ms = self.now.millis_since(open.received_at);
+        let stage = match open.unanswered() {
+            Some(unanswered) if unanswered.offer.is_some() => "ringing",
+            Some(unanswered) => match unanswered.hearing {
+                Hearing::Nothing => "arriving",
+                Hearing::Prompt {
+                    prompt: crate::call::Announcement::Greeting,
+                    ..
+                } => "greeting",
+                Hearing::Prompt { .. }
+                | Hearing::Between
+                | Hearing::RingBack
+                | Hearing::Music
+                | Hearing::People => "waiting",
+            },
+            None => "waiting",
+        };
+        let stage = stage.to_owned();
+        self.say(call, EventKind::CallAbandoned { stage, waited_ms });
+        self.call_back_due(call, "abandoned");
+        self.end_call(call, Outcome::Abandoned, cause, "caller");
+    }
+
+    /// The end of a call that a seat had answered. A caller whom the carrier lost stays lost.
+    pub(super) fn end_answered(&mut self, call: CallId, cause: Cause, by: &str) {
+        let lost = self
+            .calls
+            .get(&call)
+            .is_some_and(|c| c.caller_lost.is_some());
+        let outcome = if lost {
+            Outcome::Lost
+        } else {
+            Outcome::Answered
+        };
+        self.end_call(call, outcome, cause, by);
+    }
+
+    /// A talking seat's leg ended: its own hang-up, or its line was lost.
+    pub(super) fn seat_left(
+        &mut self,
+        call: CallId,
+        leg: LegId,
+        seat: &SeatId,
+        cause: Cause,
+        by_far_side: bool,
+    ) {
+        let lost = cause.is_failure() || !by_far_side;
+        self.forget_leg(call, leg);
+        self.say(
+            call,
+            EventKind::SeatReleased {
+                seat: seat.clone(),
+                leg,
+                cause,
+            },
+        );
+        if lost {
+            let now = self.now;
+            self.seat_step(seat, "seat.lost_twice", |duty: Duty| duty.phone_died(now));
+        } else {
+            self.seat_hung_up(seat);
+        }
+        let Some(open) = self.call_mut(call) else {
+            return;
+        };
+        if let Some(talking) = open.talking_mut() {
+            talking.seat = None;
+        }
+        let (caller, third) = (open.caller_leg.is_some(), open.third_is_up());
+        if caller && lost {
+            self.requeue(call);
+        } else if caller && third {
+            self.refresh_audio(call);
+        } else {
+            let by = if lost { "network" } else { "seat" };
+            let cause = if lost { cause } else { Cause::SeatReleased };
+            self.end_answered(call, cause, by);
+        }
+    }
+
+    /// The caller is back in the queue, before all others, and hears why.
+    pub(super) fn requeue(&mut self, call: CallId) {
+        let now = self.now;
+        let Some(open) = self.call_mut(call) else {
+            return;
+        };
+        let with_people = open.third_is_up();
+        let Phase::Talking(talking) = open.phase.clone() else {
+            return self.misfit("requeue.not_talking");
+        };
+        if talking.music && with_people {
+            self.stop_caller(call);
+        }
+        if let Some(open) = self.call_mut(call) {
+            open.phase = Phase::Unanswered(talking.seat_lost(now, with_people));
+        }
+        self.refresh_matrix(call);
+        if !with_people {
+            self.announce_line_fault(call);
+        }
+        self.enter_queue(call, true);
+    }
+
+    /// A third party left or was removed: who is still there?
+    pub(super) fn after_third_left(&mut self, call: CallId, caller_keeps_waiting: bool) {
+        let Some(open) = self.calls.get(&call) else {
+            return;
+        };
+        let (caller, third) = (open.caller_leg.is_some(), open.third_is_up());
+        match &open.phase {
+            Phase::Closing(_) => {}
+            Phase::Unanswered(unanswered) => {
+                if unanswered.hearing == Hearing::People && !third {
+                    self.set_hearing(call, Hearing::Between);
+                    self.stirred.insert(call);
+                }
+                self.refresh_matrix(call);
+            }
+            Phase::Talking(_) if open.talkers() >= 2 => self.refresh_audio(call),
+            Phase::Talking(_) if caller && caller_keeps_waiting => self.requeue(call),
+            Phase::Talking(_) => self.end_answered(call, Cause::Normal, "third"),
+        }
+    }
+
+    /// Matrix and tones, after a party came or went.
+    pub(super) fn refresh_audio(&mut self, call: CallId) {
+        self.refresh_matrix(call);
+        self.refresh_tones(call);
+    }
+
+    /// Tells media who hears whom, when that changed.
+    pub(super) fn refresh_matrix(&mut self, call: CallId) {
+        let Some(open) = self.call_mut(call) else {
+            return;
+        };
+        let members: Vec<_> = open
+            .legs
+            .iter()
+            .filter_map(|(id, leg)| Some((*id, voice_of(&leg.party, leg.state)?)))
+            .collect();
+        let matrix = conference::matrix(&members);
+        if open.matrix != matrix {
+            open.matrix = matrix.clone();
+            self.command_media(call, MediaCommand::Matrix { matrix });
+        }
+    }
+
+    /// Ring-back in the seat's ear while a third party is rung; music for a caller whom the seat's phone holds.
+    pub(super) fn refresh_tones(&mut self, call: CallId) {
+        self.refresh_seat_tone(call);
+        self.refresh_hold_music(call);
+    }
+
+    fn refresh_seat_tone(&mut self, call: CallId) {
+        let Some(open) = self.calls.get(&call) else {
+            return;
+        };
+        let Some(talking) = open.talking() else {
+            return;
+        };
+        let rings = open.third_rings_silently();
+        let tone = talking.tone;
+        let Some((_, leg)) = talking.seat.clone() else {
+            return;
+        };
+        match tone {
+            SeatTone::Quiet if rings => {
+                self.play_to(call, leg, vec![Sound::RingBack], true);
+                self.set_seat_tone(call, SeatTone::RingBack);
+            }
+            SeatTone::RingBack if !rings => {
+                self.command_media(call, MediaCommand::Stop { leg });
+                self.set_seat_tone(call, SeatTone::Quiet);
+            }
+            SeatTone::Quiet | SeatTone::RingBack | SeatTone::Failed { .. } => {}
+        }
+    }
+
+    pub(super) fn set_seat_tone(&mut self, call: CallId, tone: SeatTone) {
+        if let Some(talking) = self.call_mut(call).and_then(|c| c.talking_mut()) {
+            talking.tone = tone;
+        }
+    }
+
+    fn refresh_hold_music(&mut self, call: CallId) {
+        let Some(open) = self.calls.get(&call) else {
+            return;
+        };
+        let Some(talking) = open.talking() else {
+            return;
+        };
+        let held = talking.seat.as_ref().is_some_and(|(_, leg)| {
+            open.legs
+                .get(leg)
+                .is_some_and(|l| l.state == LegState::Up { held: true })
+        });
+        let music = held && !open.third_is_up() && open.caller_leg.is_some();
+        if music == talking.music {
+            return;
+        }
+        if music {
+            self.play_to_caller(call, vec![Sound::Music], true);
+        } else {
+            self.stop_caller(call);
+        }
+        if let Some(talking) = self.call_mut(call).and_then(|c| c.talking_mut()) {
+            talking.music = music;
+        }
+    }
+
+    /// A third party joined a caller who waits: they talk, the seat is still being looked for.
+    pub(super) fn people_joined(&mut self, call: CallId) {
+        let Some(hearing) = self
+            .calls
+            .get(&call)
+            .and_then(|c| c.unanswered())
+            .map(|u| u.hearing)
+        else {
+            return;
+        };
+        if hearing.plays() {
+            self.stop_caller(call);
+        }
+        self.timers.disarm(&TimerKey::PlayGuard(call));
+        self.set_hearing(call, Hearing::People);
+    }
+}
+
+/// What a leg is in the audio; absent while it has none to share.
+const fn voice_of(party: &Party, state: LegState) -> Option<Voice> {
+    match party {
+        Party::Caller => Some(Voice::Guest),
+        Party::Seat(_) if state.is_up() => Some(Voice::Host),
+        Party::Third { .. } if state.is_up() => Some(Voice::Guest),
+        Party::Third { .. } if matches!(state, LegState::Ringing { early_media: true }) => {
+            Some(Voice::Announcing)
+        }
+        Party::Listener(_) if state.is_up() => Some(Voice::Listener),
+        Party::Seat(_) | Party::Third { .. } | Party::Listener(_) => None,
+    }
+}
