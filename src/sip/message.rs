@@ -244,14 +244,15 @@ impl Request {
         self.headers.replace_first("Via", stamped);
     }
 
-    /// Where the response goes on UDP: the source port with `rport`, else the port of the Via (RFC 3261 18.2.2).
+    /// Where the response goes: on UDP the source port with `rport`, else the port of the Via, which is also where a
+    /// new connection would go (RFC 3261 18.2.2).
     #[must_use]
-    pub fn reply_to(&self, peer: SocketAddr) -> SocketAddr {
-        if self.is.via.rport {
-            peer
-        } else {
-            SocketAddr::new(peer.ip(), self.is.via.port.unwrap_or(5060))
+    pub fn reply_to(&self, peer: SocketAddr, is_udp: bool) -> SocketAddr {
+        if self.is.via.rport && is_udp {
+            return peer;
         }
+        let default = if self.is.via.transport == "TLS" { 5061 } else { 5060 };
+        SocketAddr::new(peer.ip(), self.is.via.port.unwrap_or(default))
     }
 }
 

@@ -75,10 +75,11 @@ impl Flow {
         }
     }
 
-    /// The same way to another address; the connection is kept only for the same one.
+    /// The same way to another address. A connection is kept for the same host: the port a connection came from is
+    /// not the one a new connection would go to.
     #[must_use]
     pub fn to(self, peer: SocketAddr) -> Self {
-        let connection = self.connection.filter(|_| peer == self.peer);
+        let connection = self.connection.filter(|_| peer.ip() == self.peer.ip());
         Self { peer, connection, ..self }
     }
 

@@ -377,6 +377,16 @@ impl Transactions {
         passed.then_some(key)
     }
 
+    /// Times out every request that is still without any answer from `peer` (RFC 3261 8.1.3.1).
+    pub fn fail_peer(&mut self, listener: u16, peer: std::net::SocketAddr) {
+        let waiting = |c: &Client| c.state == ClientState::Calling && c.flow.peer == peer && c.flow.listener == listener;
+        let failed: Vec<ClientKey> = self.clients.iter().filter(|(_, c)| waiting(c)).map(|(k, _)| k.clone()).collect();
+        for key in failed {
+            self.abandon(&key);
+            self.notices.push_back(Notice::TimedOut(key));
+        }
+    }
+
     /// Does what is due.
     pub fn fire(&mut self, now: Timestamp) {
         while let Some(key) = self.wheel.pop_due(now) {

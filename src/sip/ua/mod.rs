@@ -233,6 +233,12 @@ impl Ua {
         self.settle(now);
     }
 
+    /// A connection to `peer` did not come up: requests that wait for its answer need not wait longer.
+    pub fn unreachable(&mut self, now: Timestamp, listener: u16, peer: std::net::SocketAddr) {
+        self.tx.fail_peer(listener, peer);
+        self.settle(now);
+    }
+
     /// When [`Self::fire`] is wanted next.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Timestamp> {
@@ -280,7 +286,7 @@ impl Ua {
 
     /// The way of responses to a request.
     fn way_back(request: &Request, flow: Flow) -> Flow {
-        if flow.is_reliable() { flow } else { flow.to(request.reply_to(flow.peer)) }
+        flow.to(request.reply_to(flow.peer, !flow.is_reliable()))
     }
 
     /// Answers without remembering: repeated, it gives the same bytes (RFC 3261 8.2.7).

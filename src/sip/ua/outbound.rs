@@ -259,7 +259,11 @@ impl Ua {
                     ua.bye(now, leg, Cause::Lost);
                 });
             }
-            Some(Purpose::Probe(_) | Purpose::Closing | Purpose::Orphan(_)) | None => {}
+            Some(Purpose::Probe(target)) => self.probe_missed(now, &target),
+            Some(Purpose::Orphan(id)) => {
+                self.with_leg(id, |_, leg| leg.gone = true);
+            }
+            Some(Purpose::Closing) | None => {}
         }
     }
 }

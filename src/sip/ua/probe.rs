@@ -126,6 +126,7 @@ impl Ua {
             self.tx.abandon(&key);
             self.by_client.remove(&key);
         }
+        self.wheel.clear(&Due::ProbeMissed(target.clone()));
         let news = watch.probe.missed();
         let at = if watch.probe.is_doubtful() { now + Millis(1) } else { now + every };
         self.wheel.set(Due::Probe(target.clone()), at);
