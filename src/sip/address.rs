@@ -36,7 +36,11 @@ impl Address {
             Some(open) => {
                 let inner = rest.get(open + 1..)?;
                 let close = inner.iter().position(|b| *b == b'>')?;
-                (rest.get(..open)?, inner.get(..close)?, inner.get(close + 1..)?)
+                (
+                    rest.get(..open)?,
+                    inner.get(..close)?,
+                    inner.get(close + 1..)?,
+                )
             }
             None => {
                 let end = rest.iter().position(|b| *b == b';').unwrap_or(rest.len());
@@ -104,12 +108,20 @@ impl Uri {
     pub fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.trim().split_once(':')?;
         let scheme = scheme.to_ascii_lowercase();
-        if scheme.is_empty() || !scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) {
+        if scheme.is_empty()
+            || !scheme
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+        {
             return None;
         }
         if scheme != "sip" && scheme != "sips" {
             let user = Some(percent_decode(rest));
-            return Some(Self { scheme, user, ..Self::default() });
+            return Some(Self {
+                scheme,
+                user,
+                ..Self::default()
+            });
         }
         let rest = rest.split('?').next().unwrap_or(rest);
         let (user, rest) = match rest.rsplit_once('@') {
@@ -288,7 +300,11 @@ fn percent_decode(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((byte, tail)) = rest.split_first() {
         rest = tail;
-        let hex = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        let hex = |b: &u8| {
+            char::from(*b)
+                .to_digit(16)
+                .and_then(|d| u8::try_from(d).ok())
+        };
         match (byte, tail) {
             (b'%', [high, low, after @ ..]) if hex(high).is_some() && hex(low).is_some() => {
                 out.push(hex(high).unwrap_or(0) * 16 + hex(low).unwrap_or(0));
@@ -306,7 +322,10 @@ mod tests {
 
     #[test]
     fn addresses_of_carriers_and_phones_are_read() {
-        let a = Address::parse(b"\"\\\"Zhang\\\" San\" <sip:+8613812345678@ims.example;user=phone>;tag=ab1").unwrap();
+        let a = Address::parse(
+            b"\"\\\"Zhang\\\" San\" <sip:+8613812345678@ims.example;user=phone>;tag=ab1",
+        )
+        .unwrap();
         assert_eq!(a.name.as_deref(), Some("\"Zhang\" San"));
         assert_eq!(a.tag(), Some("ab1"));
         assert_eq!(Uri::parse(&a.uri).unwrap().number(), "+8613812345678");

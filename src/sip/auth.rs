@@ -97,7 +97,13 @@ impl Digest {
 
     /// Checks the value of `Authorization` or `Proxy-Authorization` for a request of `method`. `secret_of` gives the
     /// secret of a user.
-    pub fn verify(&mut self, now: Timestamp, value: &[u8], method: &str, secret_of: impl Fn(&str) -> Option<String>) -> Verdict {
+    pub fn verify(
+        &mut self,
+        now: Timestamp,
+        value: &[u8],
+        method: &str,
+        secret_of: impl Fn(&str) -> Option<String>,
+    ) -> Verdict {
         let Some(credentials) = Credentials::parse(value) else {
             return Verdict::Wrong;
         };
@@ -105,7 +111,10 @@ impl Digest {
         let known = secret.is_some();
         let secret = secret.unwrap_or_else(|| self.seal.seal(&credentials.username));
         let expected = credentials.response_for(&secret, method);
-        let equal: bool = expected.as_bytes().ct_eq(credentials.response.to_ascii_lowercase().as_bytes()).into();
+        let equal: bool = expected
+            .as_bytes()
+            .ct_eq(credentials.response.to_ascii_lowercase().as_bytes())
+            .into();
         if !(equal & known & (credentials.realm == self.realm)) {
             return Verdict::Wrong;
         }
@@ -123,7 +132,12 @@ impl Digest {
         };
         let made = i64::from_str_radix(time, 16).unwrap_or(0);
         let age = now.as_micros().saturating_sub(made);
-        let sealed: bool = self.seal.seal(time).as_bytes().ct_eq(seal.as_bytes()).into();
+        let sealed: bool = self
+            .seal
+            .seal(time)
+            .as_bytes()
+            .ct_eq(seal.as_bytes())
+            .into();
         if !sealed || !(0..=NONCE_SECS * 1_000_000).contains(&age) {
             return false;
         }
@@ -197,7 +211,10 @@ impl Credentials {
         let a1 = h(format!("{}:{}:{secret}", self.username, self.realm));
         let a2 = h(format!("{method}:{}", self.uri));
         if self.nc.is_some() {
-            h(format!("{a1}:{}:{}:{}:auth:{a2}", self.nonce, self.nc_text, self.cnonce))
+            h(format!(
+                "{a1}:{}:{}:{}:auth:{a2}",
+                self.nonce, self.nc_text, self.cnonce
+            ))
         } else {
             h(format!("{a1}:{}:{a2}", self.nonce))
         }
@@ -219,14 +236,18 @@ mod tests {
             assert_eq!(credentials.response_for("Circle of Life", "GET"), response);
         };
         of("MD5", "8ca523f5e9506fed4657c9700eebdbec");
-        of("SHA-256", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1");
+        of(
+            "SHA-256",
+            "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1",
+        );
     }
 
     fn answer(challenge: &str, user: &str, secret: &str, nc: u32) -> Vec<u8> {
-        let params: Vec<_> = address::split(challenge.strip_prefix("Digest ").unwrap().as_bytes(), b',')
-            .into_iter()
-            .flat_map(address::params)
-            .collect();
+        let params: Vec<_> =
+            address::split(challenge.strip_prefix("Digest ").unwrap().as_bytes(), b',')
+                .into_iter()
+                .flat_map(address::params)
+                .collect();
         let get = |n: &str| address::find(&params, n).cloned().flatten().unwrap();
         let mut c = Credentials {
             username: user.into(),
@@ -234,7 +255,11 @@ mod tests {
             nonce: get("nonce"),
             uri: "sip:h".into(),
             response: String::new(),
-            algorithm: if get("algorithm") == "MD5" { Algorithm::Md5 } else { Algorithm::Sha256 },
+            algorithm: if get("algorithm") == "MD5" {
+                Algorithm::Md5
+            } else {
+                Algorithm::Sha256
+            },
             cnonce: "c".into(),
             nc: Some(nc),
             nc_text: format!("{nc:08x}"),
@@ -253,17 +278,46 @@ mod tests {
         let secret = |user: &str| (user == "801").then(|| String::from("s"));
         let now = Timestamp::from_micros(1_763_778_000_000_000);
         for challenge in digest.challenge(now, false) {
-            assert_eq!(digest.verify(now, &answer(&challenge, "802", "s", 9), "REGISTER", secret), Verdict::Wrong);
-            assert_eq!(digest.verify(now, &answer(&challenge, "801", "wrong", 9), "REGISTER", secret), Verdict::Wrong);
+            assert_eq!(
+                digest.verify(now, &answer(&challenge, "802", "s", 9), "REGISTER", secret),
+                Verdict::Wrong
+            );
+            assert_eq!(
+                digest.verify(
+                    now,
+                    &answer(&challenge, "801", "wrong", 9),
+                    "REGISTER",
+                    secret
+                ),
+                Verdict::Wrong
+            );
         }
         let challenge = &digest.challenge(now, false)[0];
         let good = answer(challenge, "801", "s", 1);
-        assert_eq!(digest.verify(now, &good, "REGISTER", secret), Verdict::Known("801".into()));
-        assert_eq!(digest.verify(now, &good, "REGISTER", secret), Verdict::Stale);
-        assert_eq!(digest.verify(now, &answer(challenge, "801", "s", 2), "REGISTER", secret), Verdict::Known("801".into()));
+        assert_eq!(
+            digest.verify(now, &good, "REGISTER", secret),
+            Verdict::Known("801".into())
+        );
+        assert_eq!(
+            digest.verify(now, &good, "REGISTER", secret),
+            Verdict::Stale
+        );
+        assert_eq!(
+            digest.verify(now, &answer(challenge, "801", "s", 2), "REGISTER", secret),
+            Verdict::Known("801".into())
+        );
         let later = Timestamp::from_micros(now.as_micros() + 301_000_000);
-        assert_eq!(digest.verify(later, &answer(challenge, "801", "s", 3), "REGISTER", secret), Verdict::Stale);
-        assert_eq!(digest.verify(now, b"Basic abc", "REGISTER", secret), Verdict::Wrong);
-        assert_eq!(digest.verify(now, b"Digest", "REGISTER", secret), Verdict::Wrong);
+        assert_eq!(
+            digest.verify(later, &answer(challenge, "801", "s", 3), "REGISTER", secret),
+            Verdict::Stale
+        );
+        assert_eq!(
+            digest.verify(now, b"Basic abc", "REGISTER", secret),
+            Verdict::Wrong
+        );
+        assert_eq!(
+            digest.verify(now, b"Digest", "REGISTER", secret),
+            Verdict::Wrong
+        );
     }
 }

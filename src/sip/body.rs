@@ -36,22 +36,38 @@ pub fn find(headers: &Headers, body: &[u8]) -> Found {
     found
 }
 
-fn part(kind: &str, optional: bool, body: &[u8], depth: usize, left: &mut usize, found: &mut Found) {
+fn part(
+    kind: &str,
+    optional: bool,
+    body: &[u8],
+    depth: usize,
+    left: &mut usize,
+    found: &mut Found,
+) {
     let Some(fewer) = left.checked_sub(1) else {
         return;
     };
     *left = fewer;
-    let media_type = kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    let media_type = kind
+        .split(';')
+        .next()
+        .unwrap_or("")
+        .trim()
+        .to_ascii_lowercase();
     match media_type.as_str() {
         "application/sdp" => {
-            found.sdp.get_or_insert_with(|| String::from_utf8_lossy(body).into_owned());
+            found
+                .sdp
+                .get_or_insert_with(|| String::from_utf8_lossy(body).into_owned());
         }
         "application/pidf+xml" if body.len() <= PIDF_BYTES_MAX => {
             found.pidf.push(String::from_utf8_lossy(body).into_owned());
         }
         "application/pidf+xml" => {}
         multipart if multipart.starts_with("multipart/") => {
-            if depth < DEPTH_MAX && let Some(boundary) = boundary(kind) {
+            if depth < DEPTH_MAX
+                && let Some(boundary) = boundary(kind)
+            {
                 for (kind, optional, body) in parts(body, &boundary).into_iter().take(PARTS_MAX) {
                     part(&kind, optional, body, depth + 1, left, found);
                 }
@@ -59,10 +75,14 @@ fn part(kind: &str, optional: bool, body: &[u8], depth: usize, left: &mut usize,
         }
         // Some carriers leave the type out; a session description shows itself.
         "" if body.starts_with(b"v=0") => {
-            found.sdp.get_or_insert_with(|| String::from_utf8_lossy(body).into_owned());
+            found
+                .sdp
+                .get_or_insert_with(|| String::from_utf8_lossy(body).into_owned());
         }
         other => {
-            let known = other.starts_with("text/") || other.starts_with("application/vnd.") || other == "application/isup";
+            let known = other.starts_with("text/")
+                || other.starts_with("application/vnd.")
+                || other == "application/isup";
             found.unknown |= depth == 0 && !optional && !known;
         }
     }
@@ -102,7 +122,11 @@ fn parts<'a>(body: &'a [u8], boundary: &str) -> Vec<(String, bool, &'a [u8])> {
             }
         }
         let content = content.strip_suffix(b"\n").unwrap_or(content);
-        out.push((kind, optional, content.strip_suffix(b"\r").unwrap_or(content)));
+        out.push((
+            kind,
+            optional,
+            content.strip_suffix(b"\r").unwrap_or(content),
+        ));
     }
     out
 }
@@ -112,7 +136,11 @@ fn position(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 fn skip_line(bytes: &[u8]) -> &[u8] {
-    bytes.iter().position(|b| *b == b'\n').and_then(|at| bytes.get(at + 1..)).unwrap_or_default()
+    bytes
+        .iter()
+        .position(|b| *b == b'\n')
+        .and_then(|at| bytes.get(at + 1..))
+        .unwrap_or_default()
 }
 
 /// Headers and content of a part; a part that starts with an empty line has no headers.
@@ -122,7 +150,10 @@ fn split_head(part: &[u8]) -> (&[u8], &[u8]) {
             return (&[], skip_line(part));
         }
         if let Some(at) = position(part, gap) {
-            return (part.get(..at).unwrap_or_default(), part.get(at + gap.len()..).unwrap_or_default());
+            return (
+                part.get(..at).unwrap_or_default(),
+                part.get(at + gap.len()..).unwrap_or_default(),
+            );
         }
     }
     (part, &[])
@@ -153,10 +184,16 @@ mod tests {
     #[test]
     fn a_thousand_parts_and_two_hundred_levels_end_quickly() {
         let many = "--b\r\nContent-Type: application/sdp\r\n\r\nx\r\n".repeat(1000);
-        assert_eq!(of("multipart/mixed;boundary=b", &many).sdp.as_deref(), Some("x"));
+        assert_eq!(
+            of("multipart/mixed;boundary=b", &many).sdp.as_deref(),
+            Some("x")
+        );
         let mut deep = String::from("v=0");
         for n in 0..200 {
-            deep = format!("--b{n}\r\nContent-Type: multipart/mixed;boundary=b{}\r\n\r\n{deep}\r\n--b{n}--", n - 1);
+            deep = format!(
+                "--b{n}\r\nContent-Type: multipart/mixed;boundary=b{}\r\n\r\n{deep}\r\n--b{n}--",
+                n - 1
+            );
         }
         assert_eq!(of("multipart/mixed;boundary=b199", &deep).sdp, None);
         assert_eq!(of("multipart/mixed;boundary=b", "--b--"), Found::default());

@@ -77,10 +77,18 @@ pub fn start(
 ) -> Result<Endpoint, SipError> {
     let (incoming_sender, incoming) = mpsc::channel(INCOMING_MAX);
     let options = transport::Options {
-        reserved_for: config.trunks.iter().flat_map(|t| t.sources.clone()).collect(),
+        reserved_for: config
+            .trunks
+            .iter()
+            .flat_map(|t| t.sources.clone())
+            .collect(),
         ..transport::Options::default()
     };
-    let transports = Arc::new(transport::start_with(&config.listeners, options, incoming_sender)?);
+    let transports = Arc::new(transport::start_with(
+        &config.listeners,
+        options,
+        incoming_sender,
+    )?);
     let (commands, command_receiver) = mpsc::channel(COMMANDS_MAX);
     let (control, control_receiver) = mpsc::channel(16);
     let setup = Setup {
@@ -105,7 +113,13 @@ pub fn start(
     };
     let faults = transports.faults();
     let task = tokio::spawn(shell.run(incoming, command_receiver, control_receiver, faults));
-    Ok(Endpoint { commands, control, sizes, transports, task: Mutex::new(Some(task)) })
+    Ok(Endpoint {
+        commands,
+        control,
+        sizes,
+        transports,
+        task: Mutex::new(Some(task)),
+    })
 }
 
 impl Endpoint {
@@ -114,7 +128,10 @@ impl Endpoint {
     /// # Errors
     /// [`SipError::Ended`].
     pub async fn command(&self, leg: LegId, command: LegCommand) -> Result<(), SipError> {
-        self.commands.send((leg, command)).await.map_err(|_| SipError::Ended)
+        self.commands
+            .send((leg, command))
+            .await
+            .map_err(|_| SipError::Ended)
     }
 
     /// Takes over trunks, seats, profiles and intervals of a new configuration. Listeners need a restart.
@@ -122,7 +139,10 @@ impl Endpoint {
     /// # Errors
     /// [`SipError::Ended`].
     pub async fn reload(&self, config: Arc<Sip>) -> Result<(), SipError> {
-        self.control.send(Control::Reload(config)).await.map_err(|_| SipError::Ended)
+        self.control
+            .send(Control::Reload(config))
+            .await
+            .map_err(|_| SipError::Ended)
     }
 
     /// Whether new calls are taken; off while the process drains.
@@ -130,7 +150,10 @@ impl Endpoint {
     /// # Errors
     /// [`SipError::Ended`].
     pub async fn set_accepting(&self, accepting: bool) -> Result<(), SipError> {
-        self.control.send(Control::Accepting(accepting)).await.map_err(|_| SipError::Ended)
+        self.control
+            .send(Control::Accepting(accepting))
+            .await
+            .map_err(|_| SipError::Ended)
     }
 
     /// The listeners as they stand, with the ports really bound.
@@ -158,7 +181,10 @@ impl Endpoint {
 
     /// The task, for the one who watches it; given out once. It ends when the switch's channel closes.
     pub fn take_task(&self) -> Option<JoinHandle<()>> {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.task
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }
 
@@ -183,15 +209,20 @@ impl Shell {
         mut faults: Option<mpsc::Receiver<Fault>>,
     ) {
         let clock = Clock::process();
+        let inputs = self.inputs.clone();
         loop {
             self.flush();
             if self.inputs.is_closed() {
                 return;
             }
-            let wake = self.ua.next_timeout().map(|at| tokio::time::Instant::from_std(clock.instant_of(at)));
+            let wake = self
+                .ua
+                .next_timeout()
+                .map(|at| tokio::time::Instant::from_std(clock.instant_of(at)));
             let idle = tokio::time::Instant::now() + Duration::from_secs(60);
             tokio::select! {
                 biased;
+                Some(order) = control.recv() => self.order(&order),
                 Some((leg, command)) = commands.recv() => {
                     self.obey(leg, command);
                     for _ in 1..BATCH_MAX {
@@ -207,12 +238,11 @@ impl Shell {
                     }
                 }
                 () = tokio::time::sleep_until(wake.unwrap_or(idle)) => self.fire(),
-                Ok(permit) = self.inputs.reserve(), if !self.backlog.is_empty() => {
+                Ok(permit) = inputs.reserve(), if !self.backlog.is_empty() => {
                     if let Some(kind) = self.backlog.pop_front() {
                         permit.send(kind);
                     }
                 }
-                Some(order) = control.recv() => self.order(&order),
                 Some(fault) = next_fault(&mut faults) => self.fault(&fault),
                 else => return,
             }
@@ -223,7 +253,8 @@ impl Shell {
     }
 
     fn take(&mut self, message: &Incoming) {
-        let room = self.backlog.is_empty() && self.inputs.capacity() > INPUTS_RESERVE.min(self.inputs.max_capacity() / 2);
+        let room = self.backlog.is_empty()
+            && self.inputs.capacity() > INPUTS_RESERVE.min(self.inputs.max_capacity() / 2);
         let accepting = self.accepting && room;
         let now = Clock::process().now();
         self.guarded(|ua| ua.receive(now, message, accepting));
@@ -245,7 +276,8 @@ impl Shell {
             Control::Reload(sip) => {
                 let now = Clock::process().now();
                 let trunks = placed(&sip.trunks, &self.listeners);
-                let (seats, profiles, every) = (sip.seats.clone(), sip.profiles.clone(), sip.options_every);
+                let (seats, profiles, every) =
+                    (sip.seats.clone(), sip.profiles.clone(), sip.options_every);
                 self.guarded(|ua| ua.reload(now, trunks, seats, profiles, every));
             }
         }
@@ -257,10 +289,15 @@ impl Shell {
                 let (now, listener, peer) = (Clock::process().now(), *listener, *peer);
                 self.guarded(|ua| ua.unreachable(now, listener, peer));
             }
-            Fault::ListenerDied { .. } | Fault::CertificateRefused { .. } | Fault::ConnectionsFull { .. } | Fault::AcceptFailed { .. } => {
+            Fault::ListenerDied { .. }
+            | Fault::CertificateRefused { .. }
+            | Fault::ConnectionsFull { .. }
+            | Fault::AcceptFailed { .. } => {
                 tracing::warn!(?fault, "a SIP listener has a fault");
             }
-            Fault::CertificateLoaded { listener } => tracing::info!(listener, "a new certificate is in force"),
+            Fault::CertificateLoaded { listener } => {
+                tracing::info!(listener, "a new certificate is in force")
+            }
         }
     }
 
@@ -272,10 +309,15 @@ impl Shell {
         while let Some(output) = self.ua.poll() {
             match output {
                 Output::Send(outgoing) => self.transports.send(outgoing),
-                Output::Tell(tell) if self.backlog.len() < BACKLOG_MAX => self.backlog.push_back(input(tell)),
+                Output::Tell(tell) if self.backlog.len() < BACKLOG_MAX => {
+                    self.backlog.push_back(input(tell))
+                }
                 Output::Tell(_) => {
                     self.lost += 1;
-                    tracing::error!(lost = self.lost, "the switch takes no news: calls are at risk");
+                    tracing::error!(
+                        lost = self.lost,
+                        "the switch takes no news: calls are at risk"
+                    );
                 }
             }
         }
@@ -306,13 +348,30 @@ fn input(tell: Tell) -> InputKind {
         Tell::Arrived(arrival) => InputKind::Arrived { arrival },
         Tell::ArrivedAgain { invite_key } => InputKind::ArrivedAgain { invite_key },
         Tell::Leg { leg, event } => InputKind::Leg { leg, event },
-        Tell::SeatRegistered { seat, contact, until } => {
-            InputKind::Seat { seat, link: SeatLink::Registered { contact, until } }
-        }
-        Tell::SeatUnregistered { seat } => InputKind::Seat { seat, link: SeatLink::Unregistered },
-        Tell::SeatReachable { seat, reachable } => InputKind::Seat { seat, link: SeatLink::Reachable { reachable } },
-        Tell::TrunkUp { trunk } => InputKind::Trunk { trunk, change: TrunkChange::Up },
-        Tell::TrunkDown { trunk, reason } => InputKind::Trunk { trunk, change: TrunkChange::Down { reason } },
+        Tell::SeatRegistered {
+            seat,
+            contact,
+            until,
+        } => InputKind::Seat {
+            seat,
+            link: SeatLink::Registered { contact, until },
+        },
+        Tell::SeatUnregistered { seat } => InputKind::Seat {
+            seat,
+            link: SeatLink::Unregistered,
+        },
+        Tell::SeatReachable { seat, reachable } => InputKind::Seat {
+            seat,
+            link: SeatLink::Reachable { reachable },
+        },
+        Tell::TrunkUp { trunk } => InputKind::Trunk {
+            trunk,
+            change: TrunkChange::Up,
+        },
+        Tell::TrunkDown { trunk, reason } => InputKind::Trunk {
+            trunk,
+            change: TrunkChange::Down { reason },
+        },
         Tell::UnknownSource { address, count } => InputKind::UnknownSource { address, count },
     }
 }
@@ -340,6 +399,8 @@ fn placed(trunks: &[Trunk], listeners: &[SipListener]) -> Vec<Trunk> {
 fn seed() -> Result<[u8; 32], SipError> {
     use rand::TryRng as _;
     let mut seed = [0; 32];
-    rand::rngs::SysRng.try_fill_bytes(&mut seed).map_err(|e| SipError::Seed(e.to_string()))?;
+    rand::rngs::SysRng
+        .try_fill_bytes(&mut seed)
+        .map_err(|e| SipError::Seed(e.to_string()))?;
     Ok(seed)
 }

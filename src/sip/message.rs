@@ -161,7 +161,11 @@ impl Headers {
     }
 
     fn replace_first(&mut self, name: &str, value: Vec<u8>) {
-        if let Some(field) = self.0.iter_mut().find(|(n, _)| n.eq_ignore_ascii_case(name)) {
+        if let Some(field) = self
+            .0
+            .iter_mut()
+            .find(|(n, _)| n.eq_ignore_ascii_case(name))
+        {
             field.1 = value;
         }
     }
@@ -226,7 +230,12 @@ impl Request {
         let differs = self.is.via.host.parse::<IpAddr>().ok() != Some(ip);
         let mut parts = Vec::new();
         for part in address::split(top, b';') {
-            let name: Vec<u8> = part.split(|b| *b == b'=').next().unwrap_or(part).trim_ascii().to_ascii_lowercase();
+            let name: Vec<u8> = part
+                .split(|b| *b == b'=')
+                .next()
+                .unwrap_or(part)
+                .trim_ascii()
+                .to_ascii_lowercase();
             match name.as_slice() {
                 b"rport" => parts.push(format!("rport={}", peer.port()).into_bytes()),
                 b"received" => {}
@@ -251,7 +260,11 @@ impl Request {
         if self.is.via.rport && is_udp {
             return peer;
         }
-        let default = if self.is.via.transport == "TLS" { 5061 } else { 5060 };
+        let default = if self.is.via.transport == "TLS" {
+            5061
+        } else {
+            5060
+        };
         SocketAddr::new(peer.ip(), self.is.via.port.unwrap_or(default))
     }
 }
@@ -268,7 +281,10 @@ impl Draft {
     /// A request without headers.
     #[must_use]
     pub fn request(method: &Method, uri: &str) -> Self {
-        let uri: String = uri.chars().filter(|c| !c.is_control() && *c != ' ').collect();
+        let uri: String = uri
+            .chars()
+            .filter(|c| !c.is_control() && *c != ' ')
+            .collect();
         Self {
             start: format!("{method} {uri} SIP/2.0"),
             headers: Headers::default(),
@@ -311,7 +327,9 @@ impl Draft {
     /// Leaves a header out.
     #[must_use]
     pub fn without(mut self, name: &str) -> Self {
-        self.headers.0.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+        self.headers
+            .0
+            .retain(|(n, _)| !n.eq_ignore_ascii_case(name));
         self
     }
 

@@ -5,6 +5,7 @@ pub mod address;
 pub mod auth;
 pub mod body;
 pub mod dialog;
+pub mod endpoint;
 pub mod message;
 pub mod net;
 pub mod profile;

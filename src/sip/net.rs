@@ -80,7 +80,11 @@ impl Flow {
     #[must_use]
     pub fn to(self, peer: SocketAddr) -> Self {
         let connection = self.connection.filter(|_| peer.ip() == self.peer.ip());
-        Self { peer, connection, ..self }
+        Self {
+            peer,
+            connection,
+            ..self
+        }
     }
 
     /// Whether the transport delivers by itself (RFC 3261 17.1.1.2): no retransmissions of ours.
@@ -105,7 +109,10 @@ mod transport_name {
 
     use crate::config::checked::Transport;
 
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde asks for a reference"
+    )]
     pub(super) fn serialize<S: Serializer>(t: &Transport, s: S) -> Result<S::Ok, S::Error> {
         s.serialize_str(super::via_name(*t))
     }
@@ -115,7 +122,10 @@ mod transport_name {
             "UDP" => Ok(Transport::Udp),
             "TCP" => Ok(Transport::Tcp),
             "TLS" => Ok(Transport::Tls),
-            other => Err(serde::de::Error::unknown_variant(other, &["UDP", "TCP", "TLS"])),
+            other => Err(serde::de::Error::unknown_variant(
+                other,
+                &["UDP", "TCP", "TLS"],
+            )),
         }
     }
 }

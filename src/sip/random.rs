@@ -47,7 +47,9 @@ impl Random {
     /// Whether this process (or one with its seed) made the branch.
     #[must_use]
     pub fn is_own_branch(&self, branch: &str) -> bool {
-        let token = branch.strip_prefix("z9hG4bK").and_then(|b| b.split_at_checked(16));
+        let token = branch
+            .strip_prefix("z9hG4bK")
+            .and_then(|b| b.split_at_checked(16));
         token.is_some_and(|(token, seal)| seal == self.seal(token))
     }
 
@@ -81,8 +83,10 @@ impl Random {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
-        let _ = write!(out, "{b:02x}");
-        out
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
+            let _ = write!(out, "{b:02x}");
+            out
+        })
 }

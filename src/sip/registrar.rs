@@ -33,7 +33,13 @@ impl Binding {
     #[must_use]
     pub fn contact(&self) -> String {
         let flow = self.flow;
-        format!("{} {}/{}/{}", self.uri, flow.listener, via_name(flow.transport), flow.peer)
+        format!(
+            "{} {}/{}/{}",
+            self.uri,
+            flow.listener,
+            via_name(flow.transport),
+            flow.peer
+        )
     }
 }
 
@@ -50,7 +56,15 @@ pub fn read_contact(contact: &str) -> Option<(String, Flow)> {
         _ => return None,
     };
     let peer: SocketAddr = parts.next()?.parse().ok()?;
-    Some((uri.to_owned(), Flow { listener, transport, peer, connection: None }))
+    Some((
+        uri.to_owned(),
+        Flow {
+            listener,
+            transport,
+            peer,
+            connection: None,
+        },
+    ))
 }
 
 /// What a REGISTER did.
@@ -87,7 +101,9 @@ impl Registrar {
     #[must_use]
     pub fn seat_of(&self, flow: Flow, user: &str) -> Option<&SeatId> {
         let exact = |b: &Binding| b.flow.peer == flow.peer && b.flow.listener == flow.listener;
-        let by_user = |seat: &SeatId, b: &Binding| seat.as_str() == user && b.flow.peer.ip() == flow.peer.ip();
+        let by_user = |seat: &SeatId, b: &Binding| {
+            seat.as_str() == user && b.flow.peer.ip() == flow.peer.ip()
+        };
         self.seats
             .iter()
             .find(|(seat, b)| by_user(seat, b) && exact(b))
@@ -109,7 +125,13 @@ impl Registrar {
     }
 
     /// Takes an authenticated REGISTER.
-    pub fn register(&mut self, now: Timestamp, seat: &SeatId, request: &Request, flow: Flow) -> Registered {
+    pub fn register(
+        &mut self,
+        now: Timestamp,
+        seat: &SeatId,
+        request: &Request,
+        flow: Flow,
+    ) -> Registered {
         if let Some(bound) = self.seats.get(seat)
             && bound.call_id == request.is.call_id
             && request.is.cseq <= bound.cseq
@@ -117,23 +139,45 @@ impl Registrar {
             return Registered::OutOfOrder;
         }
         let header = request.headers.number("Expires");
-        if request.headers.list("Contact").first().is_some_and(|c| *c == b"*") {
+        if request
+            .headers
+            .list("Contact")
+            .first()
+            .is_some_and(|c| *c == b"*")
+        {
             let gone = header == Some(0) && self.seats.remove(seat).is_some();
-            return if gone { Registered::Removed } else { Registered::Unchanged };
+            return if gone {
+                Registered::Removed
+            } else {
+                Registered::Unchanged
+            };
         }
         let contacts = request.headers.addresses("Contact");
         if contacts.is_empty() {
             let asked = request.headers.first("Contact").is_some();
-            return if asked { Registered::NoContact } else { Registered::Unchanged };
+            return if asked {
+                Registered::NoContact
+            } else {
+                Registered::Unchanged
+            };
         }
         let wish = |c: &Address| {
-            let own = c.param("expires").map(|e| e.parse().unwrap_or(EXPIRES_MAX_S));
+            let own = c
+                .param("expires")
+                .map(|e| e.parse().unwrap_or(EXPIRES_MAX_S));
             own.or(header).unwrap_or(EXPIRES_MAX_S)
         };
         // A phone that moves sends the old contact with 0 and the new one in one request.
         let Some(contact) = contacts.iter().find(|c| wish(c) > 0) else {
-            let bound = self.seats.get(seat).is_some_and(|b| contacts.iter().any(|c| c.uri == b.uri));
-            return if bound && self.seats.remove(seat).is_some() { Registered::Removed } else { Registered::Unchanged };
+            let bound = self
+                .seats
+                .get(seat)
+                .is_some_and(|b| contacts.iter().any(|c| c.uri == b.uri));
+            return if bound && self.seats.remove(seat).is_some() {
+                Registered::Removed
+            } else {
+                Registered::Unchanged
+            };
         };
         let seconds = wish(contact);
         if seconds < EXPIRES_MIN_S {
@@ -156,7 +200,13 @@ impl Registrar {
         let Some((uri, flow)) = read_contact(contact) else {
             return false;
         };
-        let binding = Binding { uri, flow, until, call_id: String::new(), cseq: 0 };
+        let binding = Binding {
+            uri,
+            flow,
+            until,
+            call_id: String::new(),
+            cseq: 0,
+        };
         self.seats.insert(seat, binding);
         true
     }

@@ -13,7 +13,10 @@ pub struct Wheel<K: Ord + Clone> {
 
 impl<K: Ord + Clone> Default for Wheel<K> {
     fn default() -> Self {
-        Self { order: BTreeSet::new(), at: BTreeMap::new() }
+        Self {
+            order: BTreeSet::new(),
+            at: BTreeMap::new(),
+        }
     }
 }
 

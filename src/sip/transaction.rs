@@ -124,7 +124,11 @@ impl ServerKey {
     /// The key of a request; an ACK has that of its INVITE.
     #[must_use]
     pub fn of(request: &Request) -> Self {
-        let method = if request.method == Method::Ack { &Method::Invite } else { &request.method };
+        let method = if request.method == Method::Ack {
+            &Method::Invite
+        } else {
+            &request.method
+        };
         Self::with_method(request, method)
     }
 
@@ -136,14 +140,25 @@ impl ServerKey {
 
     fn with_method(request: &Request, method: &Method) -> Self {
         let via = &request.is.via;
-        let sent_by = format!("{}:{}", via.host.to_ascii_lowercase(), via.port.unwrap_or(0));
+        let sent_by = format!(
+            "{}:{}",
+            via.host.to_ascii_lowercase(),
+            via.port.unwrap_or(0)
+        );
         match via.branch.as_deref() {
-            Some(b) if b.len() > 7 && b.get(..7).is_some_and(|c| c.eq_ignore_ascii_case("z9hG4bK")) => {
+            Some(b)
+                if b.len() > 7
+                    && b.get(..7)
+                        .is_some_and(|c| c.eq_ignore_ascii_case("z9hG4bK")) =>
+            {
                 Self(format!("{b}|{sent_by}|{method}"))
             }
             Some(_) | None => {
                 let tag = request.is.from.tag().unwrap_or("");
-                Self(format!("2543|{}|{tag}|{}|{sent_by}|{method}", request.is.call_id, request.is.cseq))
+                Self(format!(
+                    "2543|{}|{tag}|{}|{sent_by}|{method}",
+                    request.is.call_id, request.is.cseq
+                ))
             }
         }
     }
@@ -192,7 +207,13 @@ impl Transactions {
     }
 
     /// Takes a request in. `flow` is the way of its responses, `known` whether it belongs to an open call.
-    pub fn receive(&mut self, now: Timestamp, request: &Request, flow: Flow, known: bool) -> Received {
+    pub fn receive(
+        &mut self,
+        now: Timestamp,
+        request: &Request,
+        flow: Flow,
+        known: bool,
+    ) -> Received {
         let key = ServerKey::of(request);
         if request.method == Method::Ack {
             return self.receive_ack(now, &key);
@@ -203,7 +224,11 @@ impl Transactions {
             }
             return Received::Absorbed;
         }
-        let room = self.limit.saturating_sub(if known { 0 } else { RESERVE.min(self.limit / 4) });
+        let room = self.limit.saturating_sub(if known {
+            0
+        } else {
+            RESERVE.min(self.limit / 4)
+        });
         if self.servers.len() + self.clients.len() >= room {
             return Received::Full;
         }
@@ -229,7 +254,11 @@ impl Transactions {
             ServerState::Completed => {
                 server.state = ServerState::Confirmed;
                 server.repeat = None;
-                let linger = if server.flow.is_reliable() { Duration::ZERO } else { T4 };
+                let linger = if server.flow.is_reliable() {
+                    Duration::ZERO
+                } else {
+                    T4
+                };
                 server.ends = Some(now + linger);
                 self.arm_server(key);
                 Received::Absorbed
@@ -240,7 +269,14 @@ impl Transactions {
     }
 
     /// Sends a response within a transaction. Without one (gone or never made) it is sent once.
-    pub fn respond(&mut self, now: Timestamp, key: &ServerKey, status: u16, bytes: Vec<u8>, flow: Flow) {
+    pub fn respond(
+        &mut self,
+        now: Timestamp,
+        key: &ServerKey,
+        status: u16,
+        bytes: Vec<u8>,
+        flow: Flow,
+    ) {
         let Some(server) = self.servers.get_mut(key) else {
             self.out.push_back(flow.outgoing(bytes));
             return;
@@ -277,7 +313,14 @@ impl Transactions {
 
     /// Starts a client transaction. `ack` is the ACK of a refusal without its To, for INVITEs. When the table is
     /// full the request is sent once and not watched.
-    pub fn send(&mut self, now: Timestamp, key: ClientKey, bytes: Vec<u8>, ack: Option<Draft>, flow: Flow) -> bool {
+    pub fn send(
+        &mut self,
+        now: Timestamp,
+        key: ClientKey,
+        bytes: Vec<u8>,
+        ack: Option<Draft>,
+        flow: Flow,
+    ) -> bool {
         self.out.push_back(flow.outgoing(bytes.clone()));
         if self.servers.len() + self.clients.len() >= self.limit {
             return false;
@@ -379,8 +422,15 @@ impl Transactions {
 
     /// Times out every request that is still without any answer from `peer` (RFC 3261 8.1.3.1).
     pub fn fail_peer(&mut self, listener: u16, peer: std::net::SocketAddr) {
-        let waiting = |c: &Client| c.state == ClientState::Calling && c.flow.peer == peer && c.flow.listener == listener;
-        let failed: Vec<ClientKey> = self.clients.iter().filter(|(_, c)| waiting(c)).map(|(k, _)| k.clone()).collect();
+        let waiting = |c: &Client| {
+            c.state == ClientState::Calling && c.flow.peer == peer && c.flow.listener == listener
+        };
+        let failed: Vec<ClientKey> = self
+            .clients
+            .iter()
+            .filter(|(_, c)| waiting(c))
+            .map(|(k, _)| k.clone())
+            .collect();
         for key in failed {
             self.abandon(&key);
             self.notices.push_back(Notice::TimedOut(key));
@@ -430,9 +480,14 @@ impl Transactions {
             return;
         }
         if let Some((at, interval)) = client.repeat.filter(|(at, _)| *at <= now) {
-            self.out.push_back(client.flow.outgoing(client.bytes.clone()));
+            self.out
+                .push_back(client.flow.outgoing(client.bytes.clone()));
             let doubled = interval * 2;
-            let interval = if client.ack.is_some() { doubled } else { doubled.min(T2) };
+            let interval = if client.ack.is_some() {
+                doubled
+            } else {
+                doubled.min(T2)
+            };
             client.repeat = Some((at.max(now) + interval, interval));
         }
         self.arm_client(key);
@@ -451,7 +506,8 @@ impl Transactions {
     fn arm_client(&mut self, key: &ClientKey) {
         if let Some(client) = self.clients.get(key) {
             let repeat = client.repeat.map_or(client.ends, |(at, _)| at);
-            self.wheel.set(Key::Client(key.clone()), repeat.min(client.ends));
+            self.wheel
+                .set(Key::Client(key.clone()), repeat.min(client.ends));
         }
     }
 }

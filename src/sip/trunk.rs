@@ -20,11 +20,19 @@ pub fn of_source(trunks: &[Trunk], peer: SocketAddr, listener: &str) -> Option<u
         .iter()
         .enumerate()
         .filter_map(|(index, trunk)| {
-            let network = trunk.sources.iter().filter(|c| c.contains(peer.ip())).map(width).max()?;
+            let network = trunk
+                .sources
+                .iter()
+                .filter(|c| c.contains(peer.ip()))
+                .map(width)
+                .max()?;
             let is_remote = trunk.remote == Some(peer);
             let same_host = trunk.remote.is_some_and(|r| r.ip() == peer.ip());
             let same_listener = trunk.listener == listener;
-            Some(((is_remote, network, same_host, same_listener), std::cmp::Reverse(index)))
+            Some((
+                (is_remote, network, same_host, same_listener),
+                std::cmp::Reverse(index),
+            ))
         })
         .max()
         .map(|(_, std::cmp::Reverse(index))| index)
@@ -32,7 +40,11 @@ pub fn of_source(trunks: &[Trunk], peer: SocketAddr, listener: &str) -> Option<u
 
 /// Prefix length counted from the IPv6 end, so that both families compare.
 fn width(cidr: &Cidr) -> u8 {
-    if cidr.network.is_ipv4() { cidr.prefix + 96 } else { cidr.prefix }
+    if cidr.network.is_ipv4() {
+        cidr.prefix + 96
+    } else {
+        cidr.prefix
+    }
 }
 
 /// What is known of a far side's life.
@@ -71,7 +83,10 @@ mod tests {
     fn trunk(id: &str, network: &str, prefix: u8, remote: Option<&str>) -> Trunk {
         Trunk {
             id: id.into(),
-            sources: vec![Cidr { network: network.parse().unwrap(), prefix }],
+            sources: vec![Cidr {
+                network: network.parse().unwrap(),
+                prefix,
+            }],
             remote: remote.map(|r| r.parse().unwrap()),
             transport: Transport::Udp,
             listener: "udp".into(),
@@ -98,7 +113,13 @@ mod tests {
     fn three_missed_probes_are_down_and_one_answer_is_up() {
         let mut probe = Probe::default();
         assert!(probe.answered() && !probe.answered());
-        assert!(!probe.missed() && probe.is_doubtful() && !probe.missed() && probe.missed() && !probe.missed());
+        assert!(
+            !probe.missed()
+                && probe.is_doubtful()
+                && !probe.missed()
+                && probe.missed()
+                && !probe.missed()
+        );
         assert!(probe.answered());
     }
 }

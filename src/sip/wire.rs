@@ -57,7 +57,9 @@ pub fn parse(bytes: &[u8]) -> Result<Message, WireError> {
         .ok_or(WireError::KeepAlive)?;
     let bytes = bytes.get(start..).unwrap_or_default();
     if bytes.len() > SIP_MESSAGE_BYTES_MAX {
-        return Err(WireError::Dropped { reason: "larger than a datagram can be" });
+        return Err(WireError::Dropped {
+            reason: "larger than a datagram can be",
+        });
     }
     let first = parse_datagram(Bytes::copy_from_slice(bytes), &LIMITS);
     let parsed = match first {
@@ -127,7 +129,11 @@ fn lines(bytes: &[u8]) -> (&[u8], Vec<Vec<u8>>, &[u8]) {
                 last.extend_from_slice(line.trim_ascii());
             }
         } else {
-            out.push(line.iter().map(|b| if *b == b'\r' { b' ' } else { *b }).collect());
+            out.push(
+                line.iter()
+                    .map(|b| if *b == b'\r' { b' ' } else { *b })
+                    .collect(),
+            );
         }
     }
     (start.unwrap_or_default(), out, rest)
@@ -145,14 +151,27 @@ fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
 /// A message that cannot be taken: enough of it to address a 400, if there is enough.
 fn salvage(bytes: &[u8]) -> WireError {
     let (start, lines, _) = lines(bytes);
-    let dropped = WireError::Dropped { reason: "unreadable and not answerable" };
+    let dropped = WireError::Dropped {
+        reason: "unreadable and not answerable",
+    };
     if start.starts_with(b"SIP/") || start.starts_with(b"ACK ") {
         return dropped;
     }
     let mut out = b"UNREADABLE sip:unreadable.invalid SIP/2.0\r\n".to_vec();
-    let kept = [&b"via"[..], b"v", b"from", b"f", b"to", b"t", b"call-id", b"i", b"cseq"];
+    let kept = [
+        &b"via"[..],
+        b"v",
+        b"from",
+        b"f",
+        b"to",
+        b"t",
+        b"call-id",
+        b"i",
+        b"cseq",
+    ];
     for line in lines {
-        let keep = field(&line).is_some_and(|(n, _)| kept.contains(&n.to_ascii_lowercase().as_slice()));
+        let keep =
+            field(&line).is_some_and(|(n, _)| kept.contains(&n.to_ascii_lowercase().as_slice()));
         if keep {
             out.extend_from_slice(&line);
             out.extend_from_slice(b"\r\n");
@@ -192,7 +211,9 @@ fn convert(message: WireMessage) -> Result<Message, WireError> {
             let is = match essentials(&headers) {
                 Ok(is) => is,
                 Err(_) if method == Method::Ack => {
-                    return Err(WireError::Dropped { reason: "ACK without its headers" });
+                    return Err(WireError::Dropped {
+                        reason: "ACK without its headers",
+                    });
                 }
                 Err(reason) => return Err(incomplete(headers, reason)),
             };
@@ -206,7 +227,9 @@ fn convert(message: WireMessage) -> Result<Message, WireError> {
                 None
             };
             match fault {
-                Some(_) if method == Method::Ack => Err(WireError::Dropped { reason: "faulty ACK" }),
+                Some(_) if method == Method::Ack => Err(WireError::Dropped {
+                    reason: "faulty ACK",
+                }),
                 Some((status, reason)) => Err(refused(status, reason, headers, is)),
                 None => Ok(Message::Request(Box::new(Request {
                     method,
@@ -274,10 +297,22 @@ fn headers(wire: &sipx_sip::Headers) -> Headers {
 
 /// What every usable message carries.
 fn essentials(headers: &Headers) -> Result<Essentials, &'static str> {
-    let via = headers.first("Via").and_then(via).ok_or("no readable Via")?;
-    let from = headers.first("From").and_then(Address::parse).ok_or("no readable From")?;
-    let to = headers.first("To").and_then(Address::parse).ok_or("no readable To")?;
-    let call_id = headers.text("Call-ID").filter(|c| !c.is_empty()).ok_or("no Call-ID")?;
+    let via = headers
+        .first("Via")
+        .and_then(via)
+        .ok_or("no readable Via")?;
+    let from = headers
+        .first("From")
+        .and_then(Address::parse)
+        .ok_or("no readable From")?;
+    let to = headers
+        .first("To")
+        .and_then(Address::parse)
+        .ok_or("no readable To")?;
+    let call_id = headers
+        .text("Call-ID")
+        .filter(|c| !c.is_empty())
+        .ok_or("no Call-ID")?;
     let cseq = headers
         .first("CSeq")
         .and_then(|v| WireCSeq::decode(v).ok())

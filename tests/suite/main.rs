@@ -5,3 +5,6 @@ mod sdp;
 mod store;
 mod support;
 mod transport;
+mod wire_bench;
+mod wire_pair;
+mod wire_smoke;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use firstring::call::{DialogState, LegCommand, LegEvent};
-use firstring::config::checked::{Cidr, Secret, SeatAccount, Transport, Trunk};
+use firstring::config::checked::{Cidr, SeatAccount, Secret, Transport, Trunk};
 use firstring::id::{CallId, LegId, SeatId};
 use firstring::media::session::Session;
 use firstring::media::{MediaGate, OpenError};
@@ -42,7 +42,11 @@ impl Gate {
 
     pub fn last_session(&self, leg: LegId) -> Option<Session> {
         let sessions = self.sessions.lock().unwrap();
-        sessions.iter().rev().find(|(l, _)| *l == leg).map(|(_, s)| s.clone())
+        sessions
+            .iter()
+            .rev()
+            .find(|(l, _)| *l == leg)
+            .map(|(_, s)| s.clone())
     }
 }
 
@@ -116,7 +120,10 @@ impl Node {
 
     pub fn take_sent(&mut self) -> Vec<String> {
         self.drain();
-        self.sent.drain(..).map(|o| String::from_utf8_lossy(&o.bytes).into_owned()).collect()
+        self.sent
+            .drain(..)
+            .map(|o| String::from_utf8_lossy(&o.bytes).into_owned())
+            .collect()
     }
 
     pub fn command(&mut self, now: Timestamp, leg: LegId, command: LegCommand) -> Vec<String> {
@@ -141,7 +148,11 @@ impl Node {
         self.told
             .iter()
             .filter_map(|t| match t {
-                Tell::Leg { leg: l, event } if *l == leg && !matches!(event, LegEvent::Dialog { .. }) => Some(event.clone()),
+                Tell::Leg { leg: l, event }
+                    if *l == leg && !matches!(event, LegEvent::Dialog { .. }) =>
+                {
+                    Some(event.clone())
+                }
                 _ => None,
             })
             .collect()
@@ -153,7 +164,10 @@ impl Node {
             .iter()
             .rev()
             .find_map(|t| match t {
-                Tell::Leg { leg: l, event: LegEvent::Dialog { state } } if *l == leg => Some(state.clone()),
+                Tell::Leg {
+                    leg: l,
+                    event: LegEvent::Dialog { state },
+                } if *l == leg => Some(state.clone()),
                 Tell::Arrived(a) if a.leg == leg => Some(a.dialog.clone()),
                 _ => None,
             })
@@ -167,7 +181,12 @@ pub fn setup(address: &str, remote: Option<&str>, network: &str, seed: u8) -> Se
     let mut profiles = std::collections::BTreeMap::new();
     profiles.insert(String::from("ims"), Profile::default());
     Setup {
-        listeners: vec![Listener { id: "udp".into(), transport: Transport::Udp, host: address.ip().to_string(), port: address.port() }],
+        listeners: vec![Listener {
+            id: "udp".into(),
+            transport: Transport::Udp,
+            host: address.ip().to_string(),
+            port: address.port(),
+        }],
         trunks: vec![Trunk {
             id: "t".into(),
             sources: vec![network.parse::<Cidr>().unwrap()],
@@ -177,8 +196,14 @@ pub fn setup(address: &str, remote: Option<&str>, network: &str, seed: u8) -> Se
             profile: "ims".into(),
         }],
         seats: vec![
-            SeatAccount { seat: SeatId::from("801"), secret: Secret("s801".into()) },
-            SeatAccount { seat: SeatId::from("802"), secret: Secret("s802".into()) },
+            SeatAccount {
+                seat: SeatId::from("801"),
+                secret: Secret("s801".into()),
+            },
+            SeatAccount {
+                seat: SeatId::from("802"),
+                secret: Secret("s802".into()),
+            },
         ],
         realm: "120".into(),
         options_every: Duration::from_secs(30),
@@ -189,7 +214,11 @@ pub fn setup(address: &str, remote: Option<&str>, network: &str, seed: u8) -> Se
 
 /// A lone machine at 192.0.2.1 whose trunk admits 10.0.0.0/8 and is not probed.
 pub fn lone() -> Node {
-    Node::new(at(0), "192.0.2.1:5060", setup("192.0.2.1:5060", None, "10.0.0.0/8", 9))
+    Node::new(
+        at(0),
+        "192.0.2.1:5060",
+        setup("192.0.2.1:5060", None, "10.0.0.0/8", 9),
+    )
 }
 
 /// Milliseconds after the start.
@@ -199,10 +228,11 @@ pub fn at(millis: i64) -> Timestamp {
 
 /// The value of a header in a message.
 pub fn header<'a>(message: &'a str, name: &str) -> Option<&'a str> {
-    message
-        .lines()
-        .take_while(|l| !l.is_empty())
-        .find_map(|l| l.split_once(": ").filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v))
+    message.lines().take_while(|l| !l.is_empty()).find_map(|l| {
+        l.split_once(": ")
+            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, v)| v)
+    })
 }
 
 /// The message of `messages` that starts like this.
@@ -216,9 +246,25 @@ pub fn starting<'a>(messages: &'a [String], start: &str) -> &'a str {
 pub const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 10.0.0.9\r\ns=-\r\nc=IN IP4 10.0.0.9\r\nt=0 0\r\nm=audio 4000 RTP/AVP 8 101\r\na=rtpmap:8 PCMA/8000\r\na=rtpmap:101 telephone-event/8000\r\na=sendrecv\r\n";
 
 /// A request with the usual headers; `extra` are whole lines with CRLF.
-pub fn request(method: &str, uri: &str, to_tag: &str, cseq: u32, branch: &str, extra: &str, body: &str) -> String {
-    let to = if to_tag.is_empty() { String::new() } else { format!(";tag={to_tag}") };
-    let kind = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+pub fn request(
+    method: &str,
+    uri: &str,
+    to_tag: &str,
+    cseq: u32,
+    branch: &str,
+    extra: &str,
+    body: &str,
+) -> String {
+    let to = if to_tag.is_empty() {
+        String::new()
+    } else {
+        format!(";tag={to_tag}")
+    };
+    let kind = if body.is_empty() {
+        ""
+    } else {
+        "Content-Type: application/sdp\r\n"
+    };
     format!(
         "{method} {uri} SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.9:5060;branch=z9hG4bK{branch};rport\r\nMax-Forwards: 70\r\nFrom: <sip:13800138000@10.0.0.9>;tag=far\r\nTo: <sip:120@192.0.2.1>{to}\r\nCall-ID: call-1@10.0.0.9\r\nCSeq: {cseq} {method}\r\nContact: <sip:c@10.0.0.9:5060>\r\n{extra}{kind}Content-Length: {}\r\n\r\n{body}",
         body.len()
@@ -227,7 +273,10 @@ pub fn request(method: &str, uri: &str, to_tag: &str, cseq: u32, branch: &str, e
 
 /// The To tag of a response.
 pub fn to_tag(response: &str) -> String {
-    header(response, "To").and_then(|t| t.split_once(";tag=")).map(|(_, t)| t.to_owned()).unwrap()
+    header(response, "To")
+        .and_then(|t| t.split_once(";tag="))
+        .map(|(_, t)| t.to_owned())
+        .unwrap()
 }
 
 pub const CARRIER: &str = "10.0.0.9:5060";
@@ -283,16 +332,30 @@ impl Pair {
             let target = if to_b { self.b.address } else { self.a.address };
             let node = if to_b { &mut self.a } else { &mut self.b };
             for outgoing in node.sent.drain(..) {
-                assert_eq!(outgoing.peer, target, "sent astray: {}", String::from_utf8_lossy(&outgoing.bytes));
+                assert_eq!(
+                    outgoing.peer,
+                    target,
+                    "sent astray: {}",
+                    String::from_utf8_lossy(&outgoing.bytes)
+                );
                 if self.dice.percent(self.loss_percent) {
                     continue;
                 }
-                let copies = if self.loss_percent > 0 && self.dice.percent(5) { 2 } else { 1 };
+                let copies = if self.loss_percent > 0 && self.dice.percent(5) {
+                    2
+                } else {
+                    1
+                };
                 for _ in 0..copies {
-                    let delay = 5 + if self.loss_percent > 0 { self.dice.roll() % 60 } else { 0 };
+                    let delay = 5 + if self.loss_percent > 0 {
+                        self.dice.roll() % 60
+                    } else {
+                        0
+                    };
                     self.sequence += 1;
                     let at = self.now + Duration::from_millis(delay);
-                    self.wire.push((at, self.sequence, to_b, outgoing.bytes.clone()));
+                    self.wire
+                        .push((at, self.sequence, to_b, outgoing.bytes.clone()));
                 }
             }
         }
@@ -303,8 +366,16 @@ impl Pair {
         self.post();
         self.wire.sort_by_key(|(at, n, _, _)| (*at, *n));
         let message = self.wire.first().map(|(at, ..)| *at);
-        let timer = [self.a.ua.next_timeout(), self.b.ua.next_timeout()].into_iter().flatten().min();
-        let Some(next) = [message, timer].into_iter().flatten().min().filter(|at| *at <= until) else {
+        let timer = [self.a.ua.next_timeout(), self.b.ua.next_timeout()]
+            .into_iter()
+            .flatten()
+            .min();
+        let Some(next) = [message, timer]
+            .into_iter()
+            .flatten()
+            .min()
+            .filter(|at| *at <= until)
+        else {
             self.now = until;
             return false;
         };

@@ -16,7 +16,10 @@ const OUT: LegId = LegId(Uuid::from_u128(1));
 fn invite() -> LegCommand {
     LegCommand::Invite(Box::new(Invite {
         call: CallId(Uuid::from_u128(7)),
-        target: Target::Number { trunk: "t".into(), number: "120".into() },
+        target: Target::Number {
+            trunk: "t".into(),
+            number: "120".into(),
+        },
         from_number: "13800138000".into(),
         from_name: Some("南山区".into()),
     }))
@@ -37,7 +40,8 @@ fn talking(seed: u64, loss: u64) -> (Pair, LegId) {
     let (mut pair, leg) = ringing(seed, loss);
     pair.b.ua.command(pair.now, leg, LegCommand::Answer);
     assert!(pair.until(Duration::from_secs(32), |p| {
-        p.a.events(OUT).contains(&LegEvent::Answered) && p.b.events(leg).contains(&LegEvent::Confirmed)
+        p.a.events(OUT).contains(&LegEvent::Answered)
+            && p.b.events(leg).contains(&LegEvent::Confirmed)
     }));
     (pair, leg)
 }
@@ -47,8 +51,15 @@ fn assert_empty(pair: &mut Pair) {
     pair.run(Duration::from_secs(70));
     for node in [&pair.a, &pair.b] {
         let sizes = node.ua.sizes();
-        assert_eq!((sizes.dialogs, sizes.server_transactions), (0, 0), "{sizes:?}");
-        assert!(sizes.client_transactions <= 1, "only a probe may be under way: {sizes:?}");
+        assert_eq!(
+            (sizes.dialogs, sizes.server_transactions),
+            (0, 0),
+            "{sizes:?}"
+        );
+        assert!(
+            sizes.client_transactions <= 1,
+            "only a probe may be under way: {sizes:?}"
+        );
         assert_eq!(node.gate.open_count(), 0);
     }
 }
@@ -57,15 +68,36 @@ fn assert_empty(pair: &mut Pair) {
 fn a_call_is_set_up_talked_and_ended_and_every_table_is_empty_again() {
     let (mut pair, leg) = talking(1, 0);
     let arrival = pair.b.arrived().unwrap().clone();
-    assert_eq!((arrival.called.as_str(), arrival.caller.as_str()), ("120", "13800138000"));
+    assert_eq!(
+        (arrival.called.as_str(), arrival.caller.as_str()),
+        ("120", "13800138000")
+    );
     assert_eq!(arrival.caller_name.as_deref(), Some("南山区"));
     let session = pair.a.gate.last_session(OUT).unwrap();
     assert_eq!((session.codec, session.dtmf), (Codec::Pcma, Some(101)));
     assert!(pair.b.gate.last_session(leg).is_some());
-    pair.a.ua.command(pair.now, OUT, LegCommand::Release { cause: Cause::SeatReleased });
+    pair.a.ua.command(
+        pair.now,
+        OUT,
+        LegCommand::Release {
+            cause: Cause::SeatReleased,
+        },
+    );
     pair.run(Duration::from_secs(1));
-    assert_eq!(pair.a.events(OUT).last(), Some(&LegEvent::Ended { cause: Cause::SeatReleased, by_far_side: false }));
-    assert_eq!(pair.b.events(leg).last(), Some(&LegEvent::Ended { cause: Cause::Normal, by_far_side: true }));
+    assert_eq!(
+        pair.a.events(OUT).last(),
+        Some(&LegEvent::Ended {
+            cause: Cause::SeatReleased,
+            by_far_side: false
+        })
+    );
+    assert_eq!(
+        pair.b.events(leg).last(),
+        Some(&LegEvent::Ended {
+            cause: Cause::Normal,
+            by_far_side: true
+        })
+    );
     assert_empty(&mut pair);
 }
 
@@ -73,21 +105,48 @@ fn a_call_is_set_up_talked_and_ended_and_every_table_is_empty_again() {
 fn calls_survive_a_network_that_loses_doubles_and_reorders() {
     for seed in 0..200 {
         let (mut pair, leg) = talking(seed, 25);
-        let (ends, other) = if seed % 2 == 0 { (OUT, leg) } else { (leg, OUT) };
-        let release = LegCommand::Release { cause: Cause::Normal };
+        let (ends, other) = if seed % 2 == 0 {
+            (OUT, leg)
+        } else {
+            (leg, OUT)
+        };
+        let release = LegCommand::Release {
+            cause: Cause::Normal,
+        };
         if seed % 2 == 0 {
             pair.a.ua.command(pair.now, ends, release);
         } else {
             pair.b.ua.command(pair.now, ends, release);
         }
         let heard = pair.until(Duration::from_secs(40), |p| {
-            let events = if seed % 2 == 0 { p.b.events(other) } else { p.a.events(other) };
-            matches!(events.last(), Some(LegEvent::Ended { by_far_side: true, .. }))
+            let events = if seed % 2 == 0 {
+                p.b.events(other)
+            } else {
+                p.a.events(other)
+            };
+            matches!(
+                events.last(),
+                Some(LegEvent::Ended {
+                    by_far_side: true,
+                    ..
+                })
+            )
         });
         assert!(heard, "seed {seed}");
-        assert_eq!(pair.b.told.iter().filter(|t| matches!(t, Tell::Arrived(_))).count(), 1, "seed {seed}");
+        assert_eq!(
+            pair.b
+                .told
+                .iter()
+                .filter(|t| matches!(t, Tell::Arrived(_)))
+                .count(),
+            1,
+            "seed {seed}"
+        );
         for events in [pair.a.events(OUT), pair.b.events(leg)] {
-            let ends = events.iter().filter(|e| matches!(e, LegEvent::Ended { .. } | LegEvent::Failed { .. })).count();
+            let ends = events
+                .iter()
+                .filter(|e| matches!(e, LegEvent::Ended { .. } | LegEvent::Failed { .. }))
+                .count();
             assert_eq!(ends, 1, "seed {seed}: {events:?}");
         }
         assert_empty(&mut pair);
@@ -102,12 +161,30 @@ fn a_cancelled_call_ends_on_both_sides_whatever_the_network_does() {
             // The answer crosses the CANCEL.
             pair.b.ua.command(pair.now, leg, LegCommand::Answer);
         }
-        pair.a.ua.command(pair.now, OUT, LegCommand::Release { cause: Cause::Withdrawn });
+        pair.a.ua.command(
+            pair.now,
+            OUT,
+            LegCommand::Release {
+                cause: Cause::Withdrawn,
+            },
+        );
         let ended = pair.until(Duration::from_secs(64), |p| {
-            matches!(p.b.events(leg).last(), Some(LegEvent::Ended { by_far_side: true, .. }))
+            matches!(
+                p.b.events(leg).last(),
+                Some(LegEvent::Ended {
+                    by_far_side: true,
+                    ..
+                })
+            )
         });
         assert!(ended, "seed {seed}: {:?}", pair.b.events(leg));
-        assert_eq!(pair.a.events(OUT).last(), Some(&LegEvent::Ended { cause: Cause::Withdrawn, by_far_side: false }));
+        assert_eq!(
+            pair.a.events(OUT).last(),
+            Some(&LegEvent::Ended {
+                cause: Cause::Withdrawn,
+                by_far_side: false
+            })
+        );
         assert_empty(&mut pair);
     }
 }
@@ -115,9 +192,17 @@ fn a_cancelled_call_ends_on_both_sides_whatever_the_network_does() {
 #[test]
 fn a_refusal_reaches_the_caller_as_its_cause() {
     let (mut pair, leg) = ringing(3, 10);
-    pair.b.ua.command(pair.now, leg, LegCommand::Release { cause: Cause::Busy });
+    pair.b
+        .ua
+        .command(pair.now, leg, LegCommand::Release { cause: Cause::Busy });
     pair.run(Duration::from_secs(40));
-    assert_eq!(pair.a.events(OUT).last(), Some(&LegEvent::Failed { cause: Cause::Busy, status: Some(486) }));
+    assert_eq!(
+        pair.a.events(OUT).last(),
+        Some(&LegEvent::Failed {
+            cause: Cause::Busy,
+            status: Some(486)
+        })
+    );
     assert_empty(&mut pair);
 }
 
@@ -127,11 +212,20 @@ fn early_media_is_reliable_and_the_answer_waits_for_its_prack() {
         let (mut pair, leg) = ringing(seed, 20);
         pair.b.ua.command(pair.now, leg, LegCommand::EarlyMedia);
         pair.b.ua.command(pair.now, leg, LegCommand::Answer);
-        let answered = pair.until(Duration::from_secs(40), |p| p.b.events(leg).contains(&LegEvent::Confirmed));
+        let answered = pair.until(Duration::from_secs(40), |p| {
+            p.b.events(leg).contains(&LegEvent::Confirmed)
+        });
         assert!(answered, "seed {seed}");
         let events = pair.a.events(OUT);
-        let early = LegEvent::Progress { status: 183, early_media: true };
-        assert_eq!(events.iter().filter(|e| **e == early).count(), 1, "seed {seed}: {events:?}");
+        let early = LegEvent::Progress {
+            status: 183,
+            early_media: true,
+        };
+        assert_eq!(
+            events.iter().filter(|e| **e == early).count(),
+            1,
+            "seed {seed}: {events:?}"
+        );
         assert!(pair.a.gate.last_session(OUT).is_some());
     }
 }
@@ -145,10 +239,20 @@ fn an_unreachable_trunk_is_told_after_the_timeout_and_down_after_three_probes() 
     let down = |t: &Tell| matches!(t, Tell::TrunkDown { .. });
     assert_eq!(pair.a.told.iter().filter(|t| down(t)).count(), 1);
     pair.run(Duration::from_secs(25));
-    assert_eq!(pair.a.events(OUT), [LegEvent::Failed { cause: Cause::Unreachable, status: None }]);
+    assert_eq!(
+        pair.a.events(OUT),
+        [LegEvent::Failed {
+            cause: Cause::Unreachable,
+            status: None
+        }]
+    );
     pair.loss_percent = 0;
     pair.run(Duration::from_secs(31));
-    assert!(matches!(pair.a.told.last(), Some(Tell::TrunkUp { .. })), "{:?}", pair.a.told.last());
+    assert!(
+        matches!(pair.a.told.last(), Some(Tell::TrunkUp { .. })),
+        "{:?}",
+        pair.a.told.last()
+    );
 }
 
 #[test]
@@ -158,7 +262,10 @@ fn a_session_timer_keeps_a_call_for_hours_and_ends_a_dead_one_as_lost() {
     assert_eq!(pair.b.events(leg), [LegEvent::Confirmed]);
     pair.loss_percent = 100;
     pair.run(Duration::from_secs(3600));
-    let lost = LegEvent::Ended { cause: Cause::Lost, by_far_side: true };
+    let lost = LegEvent::Ended {
+        cause: Cause::Lost,
+        by_far_side: true,
+    };
     assert_eq!(pair.a.events(OUT).last(), Some(&lost));
     assert_eq!(pair.b.events(leg).last(), Some(&lost));
     assert_empty(&mut pair);
@@ -187,11 +294,27 @@ fn after_a_restart_each_state_of_a_dialog_is_closed_from_the_journal() {
     pair.run(Duration::from_millis(100));
     let state = pair.a.dialog(OUT);
     assert!(matches!(restored(&state).state, State::Calling(_)));
-    assert!(matches!(restored(&pair.b.dialog(leg)).state, State::Arriving(_)));
+    assert!(matches!(
+        restored(&pair.b.dialog(leg)).state,
+        State::Arriving(_)
+    ));
     restart(&mut pair);
-    pair.a.ua.command(pair.now, OUT, LegCommand::ReleaseOrphan { dialog: state, cause: Cause::Restarted });
+    pair.a.ua.command(
+        pair.now,
+        OUT,
+        LegCommand::ReleaseOrphan {
+            dialog: state,
+            cause: Cause::Restarted,
+        },
+    );
     pair.run(Duration::from_secs(3));
-    assert_eq!(pair.b.events(leg), [LegEvent::Ended { cause: Cause::Cancelled, by_far_side: true }]);
+    assert_eq!(
+        pair.b.events(leg),
+        [LegEvent::Ended {
+            cause: Cause::Cancelled,
+            by_far_side: true
+        }]
+    );
     assert_empty(&mut pair);
 
     // The answer crossed the restart: ACK and BYE.
@@ -200,9 +323,22 @@ fn after_a_restart_each_state_of_a_dialog_is_closed_from_the_journal() {
     let state = pair.a.dialog(OUT);
     restart(&mut pair);
     pair.b.ua.command(pair.now, leg, LegCommand::Answer);
-    pair.a.ua.command(pair.now, OUT, LegCommand::ReleaseOrphan { dialog: state, cause: Cause::Restarted });
+    pair.a.ua.command(
+        pair.now,
+        OUT,
+        LegCommand::ReleaseOrphan {
+            dialog: state,
+            cause: Cause::Restarted,
+        },
+    );
     pair.run(Duration::from_secs(3));
-    assert!(matches!(pair.b.events(leg).last(), Some(LegEvent::Ended { by_far_side: true, .. })));
+    assert!(matches!(
+        pair.b.events(leg).last(),
+        Some(LegEvent::Ended {
+            by_far_side: true,
+            ..
+        })
+    ));
     assert_empty(&mut pair);
 
     // Talking: BYE.
@@ -210,12 +346,34 @@ fn after_a_restart_each_state_of_a_dialog_is_closed_from_the_journal() {
     pair.run(Duration::from_secs(1));
     let state = pair.a.dialog(OUT);
     assert!(matches!(restored(&state).state, State::Established(_)));
-    assert!(matches!(restored(&pair.b.dialog(leg)).state, State::Established(_)));
+    assert!(matches!(
+        restored(&pair.b.dialog(leg)).state,
+        State::Established(_)
+    ));
     restart(&mut pair);
-    pair.a.ua.command(pair.now, OUT, LegCommand::ReleaseOrphan { dialog: state, cause: Cause::Restarted });
+    pair.a.ua.command(
+        pair.now,
+        OUT,
+        LegCommand::ReleaseOrphan {
+            dialog: state,
+            cause: Cause::Restarted,
+        },
+    );
     pair.run(Duration::from_secs(3));
-    assert_eq!(pair.a.events(OUT), [LegEvent::Ended { cause: Cause::Restarted, by_far_side: false }]);
-    assert_eq!(pair.b.events(leg).last(), Some(&LegEvent::Ended { cause: Cause::Normal, by_far_side: true }));
+    assert_eq!(
+        pair.a.events(OUT),
+        [LegEvent::Ended {
+            cause: Cause::Restarted,
+            by_far_side: false
+        }]
+    );
+    assert_eq!(
+        pair.b.events(leg).last(),
+        Some(&LegEvent::Ended {
+            cause: Cause::Normal,
+            by_far_side: true
+        })
+    );
     assert_empty(&mut pair);
 }
 
@@ -223,9 +381,22 @@ fn after_a_restart_each_state_of_a_dialog_is_closed_from_the_journal() {
 fn an_unreadable_orphan_is_reported_ended_and_harms_nothing() {
     let mut pair = Pair::new(9);
     let dialog = DialogState(serde_json::json!({"call_id": 5}));
-    pair.a.ua.command(pair.now, OUT, LegCommand::ReleaseOrphan { dialog, cause: Cause::Restarted });
+    pair.a.ua.command(
+        pair.now,
+        OUT,
+        LegCommand::ReleaseOrphan {
+            dialog,
+            cause: Cause::Restarted,
+        },
+    );
     pair.run(Duration::from_secs(1));
-    assert_eq!(pair.a.events(OUT), [LegEvent::Ended { cause: Cause::Restarted, by_far_side: false }]);
+    assert_eq!(
+        pair.a.events(OUT),
+        [LegEvent::Ended {
+            cause: Cause::Restarted,
+            by_far_side: false
+        }]
+    );
 }
 
 #[test]

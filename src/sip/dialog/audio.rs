@@ -50,7 +50,8 @@ impl Audio {
     /// An offer of everything we have.
     pub fn offer(&mut self) -> String {
         let text = sdp::offer(&self.local());
-        self.settle(text, |audio| Ok(sdp::offer(&audio.local()))).unwrap_or_default()
+        self.settle(text, |audio| Ok(sdp::offer(&audio.local())))
+            .unwrap_or_default()
     }
 
     /// The answer to an offer, and the session it makes.
@@ -72,7 +73,11 @@ impl Audio {
     }
 
     /// Raises the version when `text` says something new.
-    fn settle(&mut self, text: String, again: impl Fn(&Self) -> Result<String, SdpError>) -> Result<String, SdpError> {
+    fn settle(
+        &mut self,
+        text: String,
+        again: impl Fn(&Self) -> Result<String, SdpError>,
+    ) -> Result<String, SdpError> {
         let text = match &self.sent {
             Some(sent) if *sent != text => {
                 self.version += 1;

@@ -40,20 +40,31 @@ impl SessionTimer {
     #[must_use]
     pub fn for_request(headers: &Headers) -> Option<Self> {
         let (interval_s, wish) = read(headers)?;
-        let supported = headers.has_token("Supported", "timer") || headers.has_token("Require", "timer");
+        let supported =
+            headers.has_token("Supported", "timer") || headers.has_token("Require", "timer");
         let refresher = match (supported, wish.as_deref()) {
             (true, Some("uas")) | (false, _) => Refresher::We,
             (true, Some(_) | None) => Refresher::FarSide,
         };
-        Some(Self { interval_s, refresher })
+        Some(Self {
+            interval_s,
+            refresher,
+        })
     }
 
     /// What a 2xx to our request agreed to.
     #[must_use]
     pub fn for_response(headers: &Headers) -> Option<Self> {
         let (interval_s, wish) = read(headers)?;
-        let refresher = if wish.as_deref() == Some("uas") { Refresher::FarSide } else { Refresher::We };
-        Some(Self { interval_s, refresher })
+        let refresher = if wish.as_deref() == Some("uas") {
+            Refresher::FarSide
+        } else {
+            Refresher::We
+        };
+        Some(Self {
+            interval_s,
+            refresher,
+        })
     }
 
     /// `Session-Expires` of our 2xx: the far side's request made it the UAC.
@@ -88,9 +99,14 @@ impl SessionTimer {
 }
 
 fn read(headers: &Headers) -> Option<(u32, Option<String>)> {
-    let value = headers.first("Session-Expires").or_else(|| headers.first("x"))?;
+    let value = headers
+        .first("Session-Expires")
+        .or_else(|| headers.first("x"))?;
     let params = address::params(value);
     let seconds: u32 = params.first()?.0.parse().ok()?;
     let refresher = address::find(&params, "refresher").cloned().flatten();
-    Some((seconds.clamp(INTERVAL_MIN_S, 86_400), refresher.map(|r| r.to_ascii_lowercase())))
+    Some((
+        seconds.clamp(INTERVAL_MIN_S, 86_400),
+        refresher.map(|r| r.to_ascii_lowercase()),
+    ))
 }

@@ -19,7 +19,14 @@ pub struct Arriving {
 impl Dialog {
     /// The dialog of an INVITE that came in.
     #[must_use]
-    pub fn arriving(request: &Request, local_tag: String, listener: &Listener, flow: Flow, audio: Audio, symmetric: bool) -> Self {
+    pub fn arriving(
+        request: &Request,
+        local_tag: String,
+        listener: &Listener,
+        flow: Flow,
+        audio: Audio,
+        symmetric: bool,
+    ) -> Self {
         let is = &request.is;
         let mut dialog = Self {
             call_id: is.call_id.clone(),
@@ -61,7 +68,10 @@ pub fn wants_reliable(request: &Request) -> Option<bool> {
     if request.headers.has_token("Require", "100rel") {
         Some(true)
     } else {
-        request.headers.has_token("Supported", "100rel").then_some(false)
+        request
+            .headers
+            .has_token("Supported", "100rel")
+            .then_some(false)
     }
 }
 

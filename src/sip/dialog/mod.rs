@@ -47,7 +47,11 @@ impl Listener {
     /// A Via with this branch.
     #[must_use]
     pub fn via(&self, branch: &str) -> String {
-        format!("SIP/2.0/{} {};rport;branch={branch}", via_name(self.transport), self.host_port())
+        format!(
+            "SIP/2.0/{} {};rport;branch={branch}",
+            via_name(self.transport),
+            self.host_port()
+        )
     }
 
     /// A Contact for this user part.
@@ -139,7 +143,12 @@ impl Dialog {
             self.target = contact.uri;
         }
         if routes {
-            let mut set: Vec<String> = headers.list("Record-Route").into_iter().filter_map(Address::parse).map(|a| a.bare()).collect();
+            let mut set: Vec<String> = headers
+                .list("Record-Route")
+                .into_iter()
+                .filter_map(Address::parse)
+                .map(|a| a.bare())
+                .collect();
             if reverse {
                 set.reverse();
             }
@@ -156,8 +165,15 @@ impl Dialog {
         if self.symmetric {
             return self.flow;
         }
-        let hop = self.routes.first().map_or(self.target.as_str(), |r| r.trim_matches(['<', '>']));
-        let port = if self.flow.transport == Transport::Tls { 5061 } else { 5060 };
+        let hop = self
+            .routes
+            .first()
+            .map_or(self.target.as_str(), |r| r.trim_matches(['<', '>']));
+        let port = if self.flow.transport == Transport::Tls {
+            5061
+        } else {
+            5060
+        };
         Uri::parse(hop)
             .and_then(|uri| uri.socket(port))
             .map_or(self.flow, |peer| self.flow.to(peer))
@@ -174,8 +190,12 @@ impl Dialog {
     pub fn draft(&self, method: &Method, cseq: u32, listener: &Listener, branch: &str) -> Draft {
         let mut routes = self.routes.clone();
         let mut uri = self.target.clone();
-        if let Some(first) = routes.first().map(|r| r.trim_matches(['<', '>']).to_owned()) {
-            let loose = Uri::parse(&first).is_none_or(|u| super::address::find(&u.params, "lr").is_some());
+        if let Some(first) = routes
+            .first()
+            .map(|r| r.trim_matches(['<', '>']).to_owned())
+        {
+            let loose =
+                Uri::parse(&first).is_none_or(|u| super::address::find(&u.params, "lr").is_some());
             if !loose {
                 routes.remove(0);
                 routes.push(format!("<{uri}>"));

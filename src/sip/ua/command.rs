@@ -5,7 +5,7 @@ use super::{Purpose, Tell, Ua};
 use crate::call::{Cause, Invite, LegCommand, LegEvent, Target};
 use crate::id::LegId;
 use crate::sip::address::bracketed;
-use crate::sip::dialog::{Audio, Dialog, Outset, SessionTimer, State, Refresher};
+use crate::sip::dialog::{Audio, Dialog, Outset, Refresher, SessionTimer, State};
 use crate::sip::message::Method;
 use crate::sip::net::Flow;
 use crate::sip::profile::{Profile, Scheme};
@@ -38,7 +38,9 @@ impl Ua {
             LegCommand::Release { cause } => {
                 self.with_leg(id, |ua, leg| ua.release(now, leg, cause));
             }
-            LegCommand::ReleaseOrphan { dialog, cause } => self.release_orphan(now, id, &dialog, cause),
+            LegCommand::ReleaseOrphan { dialog, cause } => {
+                self.release_orphan(now, id, &dialog, cause)
+            }
         }
         self.settle(now);
     }
@@ -61,7 +63,13 @@ impl Ua {
         if self.legs.contains_key(&id) {
             return;
         }
-        let failed = |cause| Tell::Leg { leg: id, event: LegEvent::Failed { cause, status: None } };
+        let failed = |cause| Tell::Leg {
+            leg: id,
+            event: LegEvent::Failed {
+                cause,
+                status: None,
+            },
+        };
         let Some(way) = self.way(invite) else {
             self.tell(failed(Cause::Unreachable));
             return;
@@ -97,22 +105,36 @@ impl Ua {
         let profile = &way.profile;
         let listener = self.listener(way.flow.listener);
         let mut draft = leg.dialog.invite(&calling, &listener);
-        let supported = if profile.reliable_provisional { "100rel, timer" } else { "timer" };
+        let supported = if profile.reliable_provisional {
+            "100rel, timer"
+        } else {
+            "timer"
+        };
         draft.headers.push("Supported", supported);
         if profile.session_expires_s > 0 {
-            let timer = SessionTimer { interval_s: profile.session_expires_s, refresher: Refresher::We };
+            let timer = SessionTimer {
+                interval_s: profile.session_expires_s,
+                refresher: Refresher::We,
+            };
             draft.headers.push("Session-Expires", timer.request_value());
         }
         if profile.asserted_identity {
-            draft.headers.push("P-Asserted-Identity", format!("<sip:{}@{}>", way.number, way.from_host));
+            draft.headers.push(
+                "P-Asserted-Identity",
+                format!("<sip:{}@{}>", way.number, way.from_host),
+            );
         }
         for (name, value) in &profile.headers {
             draft.headers.push(wire::long_name(name), value);
         }
         let draft = draft.with_body("application/sdp", leg.dialog.audio.offer());
-        let key = ClientKey { branch: calling.branch.clone(), method: Method::Invite };
+        let key = ClientKey {
+            branch: calling.branch.clone(),
+            method: Method::Invite,
+        };
         let ack = leg.dialog.refusal_ack(&calling, &listener);
-        self.tx.send(now, key.clone(), draft.to_bytes(), Some(ack), way.flow);
+        self.tx
+            .send(now, key.clone(), draft.to_bytes(), Some(ack), way.flow);
         self.by_client.insert(key.clone(), Purpose::Invite(leg.id));
         leg.client = Some(key);
     }
@@ -120,18 +142,32 @@ impl Ua {
     fn way(&self, invite: &Invite) -> Option<Way> {
         match &invite.target {
             Target::Seat { seat, contact } => {
-                let live = self.registrar.binding(seat).map(|b| (b.uri.clone(), b.flow));
+                let live = self
+                    .registrar
+                    .binding(seat)
+                    .map(|b| (b.uri.clone(), b.flow));
                 let (uri, flow) = live.or_else(|| registrar::read_contact(contact))?;
                 let host = bracketed(&self.listener(flow.listener).host);
                 let profile = self.seat_profile();
                 let to = format!("<sip:{seat}@{host}>");
                 let number = plain(&profile.number(&invite.from_number));
-                Some(Way { flow, uri, to, number, from_host: host, profile })
+                Some(Way {
+                    flow,
+                    uri,
+                    to,
+                    number,
+                    from_host: host,
+                    profile,
+                })
             }
             Target::Number { trunk, number } => {
                 let trunk = self.setup.trunks.iter().find(|t| t.id == *trunk)?;
                 let peer = trunk.remote?;
-                let index = self.setup.listeners.iter().position(|l| l.id == trunk.listener)?;
+                let index = self
+                    .setup
+                    .listeners
+                    .iter()
+                    .position(|l| l.id == trunk.listener)?;
                 let profile = self.trunk_profile(trunk);
                 let flow = Flow {
                     listener: u16::try_from(index).ok()?,
@@ -139,7 +175,11 @@ impl Ua {
                     peer,
                     connection: None,
                 };
-                let host = if profile.to_host.is_empty() { peer.to_string() } else { profile.to_host.clone() };
+                let host = if profile.to_host.is_empty() {
+                    peer.to_string()
+                } else {
+                    profile.to_host.clone()
+                };
                 let called = plain(&profile.number(number));
                 let uri = match profile.scheme {
                     Scheme::Tel => format!("tel:{called}"),
@@ -147,9 +187,20 @@ impl Ua {
                     Scheme::Sip => format!("sip:{called}@{host}"),
                 };
                 let own = bracketed(&self.listener(flow.listener).host);
-                let from_host = if profile.from_host.is_empty() { own } else { profile.from_host.clone() };
+                let from_host = if profile.from_host.is_empty() {
+                    own
+                } else {
+                    profile.from_host.clone()
+                };
                 let number = plain(&profile.number(&invite.from_number));
-                Some(Way { flow, to: format!("<{uri}>"), uri, number, from_host, profile })
+                Some(Way {
+                    flow,
+                    to: format!("<{uri}>"),
+                    uri,
+                    number,
+                    from_host,
+                    profile,
+                })
             }
         }
     }
@@ -161,11 +212,22 @@ fn plain(number: &str) -> String {
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '*' | '-' | '_' | '.'))
         .collect();
-    if clean.is_empty() { String::from("anonymous") } else { clean }
+    if clean.is_empty() {
+        String::from("anonymous")
+    } else {
+        clean
+    }
 }
 
 /// A display name as a quoted string and a space.
 fn quoted(name: &str) -> String {
-    let clean: String = name.chars().filter(|c| !c.is_control() && !matches!(c, '"' | '\\')).collect();
-    if clean.is_empty() { clean } else { format!("\"{clean}\" ") }
+    let clean: String = name
+        .chars()
+        .filter(|c| !c.is_control() && !matches!(c, '"' | '\\'))
+        .collect();
+    if clean.is_empty() {
+        clean
+    } else {
+        format!("\"{clean}\" ")
+    }
 }

@@ -13,9 +13,20 @@ use crate::sip::transaction::ServerKey;
 use crate::time::Timestamp;
 
 impl Ua {
-    pub(super) fn in_dialog(&mut self, now: Timestamp, id: LegId, key: &ServerKey, request: Request, flow: Flow) {
+    pub(super) fn in_dialog(
+        &mut self,
+        now: Timestamp,
+        id: LegId,
+        key: &ServerKey,
+        request: Request,
+        flow: Flow,
+    ) {
         self.with_leg(id, |ua, leg| {
-            if leg.dialog.remote_cseq.is_some_and(|seen| request.is.cseq < seen) {
+            if leg
+                .dialog
+                .remote_cseq
+                .is_some_and(|seen| request.is.cseq < seen)
+            {
                 ua.respond_plain(now, key, &request, flow, 500);
                 return;
             }
@@ -42,13 +53,24 @@ impl Ua {
                     let draft = Draft::response(&request, 405, None).with("Allow", ALLOW);
                     ua.respond(now, key, &request, flow, 405, &draft);
                 }
-                Method::Subscribe | Method::Publish | Method::Notify => ua.respond_plain(now, key, &request, flow, 489),
-                Method::Other(_) | Method::Ack | Method::Cancel => ua.respond_plain(now, key, &request, flow, 501),
+                Method::Subscribe | Method::Publish | Method::Notify => {
+                    ua.respond_plain(now, key, &request, flow, 489)
+                }
+                Method::Other(_) | Method::Ack | Method::Cancel => {
+                    ua.respond_plain(now, key, &request, flow, 501)
+                }
             }
         });
     }
 
-    fn far_bye(&mut self, now: Timestamp, leg: &mut Leg, key: &ServerKey, request: &Request, flow: Flow) {
+    fn far_bye(
+        &mut self,
+        now: Timestamp,
+        leg: &mut Leg,
+        key: &ServerKey,
+        request: &Request,
+        flow: Flow,
+    ) {
         self.respond_plain(now, key, request, flow, 200);
         match &leg.dialog.state {
             State::Arriving(_) => {
@@ -59,7 +81,13 @@ impl Ua {
                 if let Some(client) = &leg.client {
                     self.tx.abandon(client);
                 }
-                self.end(leg, LegEvent::Failed { cause: Cause::Rejected, status: None });
+                self.end(
+                    leg,
+                    LegEvent::Failed {
+                        cause: Cause::Rejected,
+                        status: None,
+                    },
+                );
                 leg.gone = true;
             }
             State::Established(_) | State::Ended => self.ended(leg, Cause::Normal, true),
@@ -73,7 +101,14 @@ impl Ua {
     }
 
     /// Hold, resume, another codec, another address, a late offer (RFC 3261 section 14).
-    fn far_reinvite(&mut self, now: Timestamp, leg: &mut Leg, key: &ServerKey, request: &Request, flow: Flow) {
+    fn far_reinvite(
+        &mut self,
+        now: Timestamp,
+        leg: &mut Leg,
+        key: &ServerKey,
+        request: &Request,
+        flow: Flow,
+    ) {
         if !matches!(leg.dialog.state, State::Established(_)) {
             let draft = Draft::response(request, 500, None).with("Retry-After", "3");
             self.respond(now, key, request, flow, 500, &draft);
@@ -86,7 +121,10 @@ impl Ua {
         let trying = Draft::response(request, 100, None);
         self.respond(now, key, request, flow, 100, &trying);
         leg.dialog.learn(&request.headers, false, false);
-        let mut draft = leg.dialog.response(request, 200).with("Supported", "100rel, timer");
+        let mut draft = leg
+            .dialog
+            .response(request, 200)
+            .with("Supported", "100rel, timer");
         let mut session = None;
         match body::find(&request.headers, &request.body).sdp {
             Some(offer) => match leg.dialog.audio.answer(&offer) {
@@ -113,9 +151,19 @@ impl Ua {
     }
 
     /// UPDATE (RFC 3311): a refresh, or an offer that is answered in the 200.
-    fn far_update(&mut self, now: Timestamp, leg: &mut Leg, key: &ServerKey, request: &Request, flow: Flow) {
+    fn far_update(
+        &mut self,
+        now: Timestamp,
+        leg: &mut Leg,
+        key: &ServerKey,
+        request: &Request,
+        flow: Flow,
+    ) {
         leg.dialog.learn(&request.headers, false, false);
-        let mut draft = leg.dialog.response(request, 200).with("Supported", "100rel, timer");
+        let mut draft = leg
+            .dialog
+            .response(request, 200)
+            .with("Supported", "100rel, timer");
         if let Some(offer) = body::find(&request.headers, &request.body).sdp {
             match leg.dialog.audio.answer(&offer) {
                 Ok((text, session)) => {
@@ -141,9 +189,19 @@ impl Ua {
     }
 
     /// PRACK (RFC 3262): the 183 was received.
-    fn far_prack(&mut self, now: Timestamp, leg: &mut Leg, key: &ServerKey, request: &Request, flow: Flow) {
+    fn far_prack(
+        &mut self,
+        now: Timestamp,
+        leg: &mut Leg,
+        key: &ServerKey,
+        request: &Request,
+        flow: Flow,
+    ) {
         let rack = request.headers.text("RAck").unwrap_or_default();
-        let rseq: Option<u32> = rack.split_ascii_whitespace().next().and_then(|n| n.parse().ok());
+        let rseq: Option<u32> = rack
+            .split_ascii_whitespace()
+            .next()
+            .and_then(|n| n.parse().ok());
         if leg.reliable.is_none() || leg.reliable.as_ref().map(|r| r.rseq) != rseq {
             self.respond_plain(now, key, request, flow, 481);
             return;
@@ -169,7 +227,13 @@ impl Ua {
     }
 
     /// The session timer after a request of the far side that refreshes it.
-    fn refreshed(&mut self, now: Timestamp, leg: &mut Leg, request: &Request, draft: Draft) -> Draft {
+    fn refreshed(
+        &mut self,
+        now: Timestamp,
+        leg: &mut Leg,
+        request: &Request,
+        draft: Draft,
+    ) -> Draft {
         let Some(timer) = SessionTimer::for_request(&request.headers) else {
             return draft;
         };
@@ -178,13 +242,19 @@ impl Ua {
             self.arm_session(now, leg);
         }
         let draft = draft.with("Session-Expires", timer.response_value());
-        if request.headers.has_token("Supported", "timer") { draft.with("Require", "timer") } else { draft }
+        if request.headers.has_token("Supported", "timer") {
+            draft.with("Require", "timer")
+        } else {
+            draft
+        }
     }
 
     /// Sets the deadline of the session timer.
     pub(super) fn arm_session(&mut self, now: Timestamp, leg: &Leg) {
         match leg.dialog.session {
-            Some(timer) => self.wheel.set(Due::Session(leg.id), now + timer.act_after()),
+            Some(timer) => self
+                .wheel
+                .set(Due::Session(leg.id), now + timer.act_after()),
             None => self.wheel.clear(&Due::Session(leg.id)),
         }
     }
@@ -199,7 +269,10 @@ fn info_digit(request: &Request) -> Option<char> {
     let body = String::from_utf8_lossy(&request.body).into_owned();
     let signal = body
         .lines()
-        .find_map(|l| l.split_once('=').filter(|(n, _)| n.trim().eq_ignore_ascii_case("signal")))
+        .find_map(|l| {
+            l.split_once('=')
+                .filter(|(n, _)| n.trim().eq_ignore_ascii_case("signal"))
+        })
         .map_or(body.trim(), |(_, v)| v.trim());
     let digit = match signal {
         "10" => '*',

@@ -10,7 +10,9 @@ use crate::id::{CallId, LegId};
 use crate::limits::{CALLS_MAX, HEADER_TEXT_BYTES_MAX};
 use crate::sip::address::Uri;
 use crate::sip::body::{self, Found};
-use crate::sip::dialog::{Audio, Dialog, Established, SessionTimer, State, identity, wants_reliable};
+use crate::sip::dialog::{
+    Audio, Dialog, Established, SessionTimer, State, identity, wants_reliable,
+};
 use crate::sip::message::{Draft, Request};
 use crate::sip::net::Flow;
 use crate::sip::profile::Profile;
@@ -24,7 +26,15 @@ const TEXTS_MAX: usize = 16;
 
 impl Ua {
     /// A call comes in.
-    pub(super) fn arrive(&mut self, now: Timestamp, source: &Source, key: ServerKey, request: Request, flow: Flow, accepting: bool) {
+    pub(super) fn arrive(
+        &mut self,
+        now: Timestamp,
+        source: &Source,
+        key: ServerKey,
+        request: Request,
+        flow: Flow,
+        accepting: bool,
+    ) {
         let trying = Draft::response(&request, 100, None);
         self.respond(now, &key, &request, flow, 100, &trying);
         let (ingress, profile) = match source {
@@ -38,15 +48,35 @@ impl Ua {
         let (call, leg) = (CallId(self.random.uuid(now)), LegId(self.random.uuid(now)));
         let found = body::find(&request.headers, &request.body);
         let room = accepting && self.legs.len() < CALLS_MAX * 2;
-        let address = if room { self.gate.open(call, leg).ok() } else { None };
-        let audio_address = address.unwrap_or_else(|| std::net::SocketAddr::from(([0, 0, 0, 0], 0)));
+        let address = if room {
+            self.gate.open(call, leg).ok()
+        } else {
+            None
+        };
+        let audio_address =
+            address.unwrap_or_else(|| std::net::SocketAddr::from(([0, 0, 0, 0], 0)));
         let audio = Audio::new(audio_address, u64::from(self.random.number()), &profile);
         let tag = self.random.tag();
-        let dialog = Dialog::arriving(&request, tag, &self.listener(flow.listener), flow, audio, profile.symmetric);
+        let dialog = Dialog::arriving(
+            &request,
+            tag,
+            &self.listener(flow.listener),
+            flow,
+            audio,
+            profile.symmetric,
+        );
         let mut leg = Leg::new(leg, dialog);
         leg.media_open = address.is_some();
         leg.invite_key = Some(request.key());
-        let arrival = arrival(call, &leg, ingress, &request, &found, flow, address.is_none());
+        let arrival = arrival(
+            call,
+            &leg,
+            ingress,
+            &request,
+            &found,
+            flow,
+            address.is_none(),
+        );
         self.tell(Tell::Arrived(Box::new(arrival)));
         Self::dialog_told(&mut leg);
         leg.opening = Some(Opening { request, key, flow });
@@ -98,7 +128,14 @@ impl Ua {
             415 => draft.headers.push("Accept", "application/sdp"),
             _ => {}
         }
-        self.respond(now, &opening.key, &opening.request, opening.flow, status, &draft);
+        self.respond(
+            now,
+            &opening.key,
+            &opening.request,
+            opening.flow,
+            status,
+            &draft,
+        );
         self.by_server.remove(&opening.key);
     }
 
@@ -136,11 +173,25 @@ impl Ua {
             None => None,
         };
         if reliable {
-            draft = draft.with("Require", "100rel").with("RSeq", rseq.to_string());
-            leg.reliable = Some(Reliable { bytes: draft.to_bytes(), rseq, interval: T1, until: now + TIMEOUT });
+            draft = draft
+                .with("Require", "100rel")
+                .with("RSeq", rseq.to_string());
+            leg.reliable = Some(Reliable {
+                bytes: draft.to_bytes(),
+                rseq,
+                interval: T1,
+                until: now + TIMEOUT,
+            });
             self.wheel.set(Due::Reliable(leg.id), now + T1);
         }
-        self.respond(now, &opening.key, &opening.request, opening.flow, 183, &draft);
+        self.respond(
+            now,
+            &opening.key,
+            &opening.request,
+            opening.flow,
+            183,
+            &draft,
+        );
         if let Some(session) = session {
             self.connect(leg, session);
         }
@@ -163,7 +214,8 @@ impl Ua {
             let at = (now + reliable.interval).min(reliable.until);
             if let Some(opening) = &leg.opening {
                 let way = Self::way_back(&opening.request, opening.flow);
-                ua.tx.respond(now, &opening.key, 183, reliable.bytes.clone(), way);
+                ua.tx
+                    .respond(now, &opening.key, 183, reliable.bytes.clone(), way);
             }
             ua.wheel.set(Due::Reliable(id), at);
         });
@@ -184,7 +236,10 @@ impl Ua {
         let Some(opening) = &leg.opening else {
             return;
         };
-        let mut draft = leg.dialog.response(&opening.request, 200).with("Supported", "100rel, timer");
+        let mut draft = leg
+            .dialog
+            .response(&opening.request, 200)
+            .with("Supported", "100rel, timer");
         leg.dialog.session = SessionTimer::for_request(&opening.request.headers);
         if let Some(timer) = leg.dialog.session {
             draft = draft.with("Session-Expires", timer.response_value());
@@ -208,8 +263,18 @@ impl Ua {
             None => {}
         }
         let invite_cseq = opening.request.is.cseq;
-        self.respond(now, &opening.key, &opening.request, opening.flow, 200, &draft);
-        leg.dialog.state = State::Established(Established { invite_cseq, confirmed: false });
+        self.respond(
+            now,
+            &opening.key,
+            &opening.request,
+            opening.flow,
+            200,
+            &draft,
+        );
+        leg.dialog.state = State::Established(Established {
+            invite_cseq,
+            confirmed: false,
+        });
         if let Some(session) = session {
             self.connect(leg, session);
         }
@@ -222,8 +287,12 @@ impl Ua {
         self.with_leg(id, |ua, leg| {
             let cseq = request.is.cseq;
             let first = match &mut leg.dialog.state {
-                State::Established(e) if e.invite_cseq == cseq => !std::mem::replace(&mut e.confirmed, true),
-                State::Established(_) | State::Arriving(_) | State::Calling(_) | State::Ended => false,
+                State::Established(e) if e.invite_cseq == cseq => {
+                    !std::mem::replace(&mut e.confirmed, true)
+                }
+                State::Established(_) | State::Arriving(_) | State::Calling(_) | State::Ended => {
+                    false
+                }
             };
             if let (true, Some(opening)) = (first, &leg.opening) {
                 ua.tx.stop_repeating(&opening.key);
@@ -268,23 +337,47 @@ impl Ua {
 }
 
 /// What the core learns of a call that comes in.
-fn arrival(call: CallId, leg: &Leg, ingress: Ingress, request: &Request, found: &Found, flow: Flow, refused_capacity: bool) -> Arrival {
+fn arrival(
+    call: CallId,
+    leg: &Leg,
+    ingress: Ingress,
+    request: &Request,
+    found: &Found,
+    flow: Flow,
+    refused_capacity: bool,
+) -> Arrival {
     let identity = identity(request);
     let uri = Uri::parse(&identity.uri);
-    let hidden = |user: &str| user.is_empty() || user.eq_ignore_ascii_case("anonymous") || user.eq_ignore_ascii_case("unavailable");
+    let hidden = |user: &str| {
+        user.is_empty()
+            || user.eq_ignore_ascii_case("anonymous")
+            || user.eq_ignore_ascii_case("unavailable")
+    };
     let number = uri.as_ref().map(Uri::number).unwrap_or_default();
-    let privacy = ["id", "user", "header"].iter().any(|p| request.headers.list("Privacy").iter().any(|v| {
-        v.split(|b| *b == b';').any(|t| t.trim_ascii().eq_ignore_ascii_case(p.as_bytes()))
-    }));
-    let from_user = Uri::parse(&request.is.from.uri).map(|u| u.number().to_owned()).unwrap_or_default();
+    let privacy = ["id", "user", "header"].iter().any(|p| {
+        request.headers.list("Privacy").iter().any(|v| {
+            v.split(|b| *b == b';')
+                .any(|t| t.trim_ascii().eq_ignore_ascii_case(p.as_bytes()))
+        })
+    });
+    let from_user = Uri::parse(&request.is.from.uri)
+        .map(|u| u.number().to_owned())
+        .unwrap_or_default();
     Arrival {
         call,
         leg: leg.id,
         ingress,
         invite_key: cut(&request.key()),
         called: cut(&called(&request.uri)),
-        caller: if hidden(number) { String::new() } else { cut(number) },
-        caller_name: identity.name.or_else(|| request.is.from.name.clone()).map(|n| cut(&n)),
+        caller: if hidden(number) {
+            String::new()
+        } else {
+            cut(number)
+        },
+        caller_name: identity
+            .name
+            .or_else(|| request.is.from.name.clone())
+            .map(|n| cut(&n)),
         anonymous: privacy || hidden(&from_user),
         access_network: texts(request, &["P-Access-Network-Info"]),
         geolocation: texts(request, &["Geolocation"]),
@@ -300,7 +393,10 @@ fn arrival(call: CallId, leg: &Leg, ingress: Ingress, request: &Request, found: 
 fn called(uri: &str) -> String {
     match Uri::parse(uri) {
         Some(parsed) if parsed.scheme == "urn" => uri.to_owned(),
-        Some(parsed) => parsed.user.filter(|u| !u.is_empty()).unwrap_or_else(|| uri.to_owned()),
+        Some(parsed) => parsed
+            .user
+            .filter(|u| !u.is_empty())
+            .unwrap_or_else(|| uri.to_owned()),
         None => uri.to_owned(),
     }
 }
@@ -316,5 +412,7 @@ fn texts(request: &Request, names: &[&str]) -> Vec<String> {
 
 /// A text cut at the limit, on a character's edge.
 fn cut(text: &str) -> String {
-    text.get(..text.floor_char_boundary(HEADER_TEXT_BYTES_MAX)).unwrap_or(text).to_owned()
+    text.get(..text.floor_char_boundary(HEADER_TEXT_BYTES_MAX))
+        .unwrap_or(text)
+        .to_owned()
 }

@@ -164,7 +164,11 @@ impl Ua {
                 self.finished.pop_front();
             }
         }
-        for due in [Due::Session(leg.id), Due::Reliable(leg.id), Due::Forget(leg.id)] {
+        for due in [
+            Due::Session(leg.id),
+            Due::Reliable(leg.id),
+            Due::Forget(leg.id),
+        ] {
             self.wheel.clear(&due);
         }
     }

@@ -11,8 +11,8 @@
 //! ```
 
 mod command;
-mod inbound;
 mod in_dialog;
+mod inbound;
 mod leg;
 mod outbound;
 mod probe;
@@ -74,14 +74,36 @@ pub enum Output {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tell {
     Arrived(Box<Arrival>),
-    ArrivedAgain { invite_key: String },
-    Leg { leg: LegId, event: LegEvent },
-    SeatRegistered { seat: SeatId, contact: String, until: Timestamp },
-    SeatUnregistered { seat: SeatId },
-    SeatReachable { seat: SeatId, reachable: bool },
-    TrunkUp { trunk: TrunkId },
-    TrunkDown { trunk: TrunkId, reason: String },
-    UnknownSource { address: String, count: u64 },
+    ArrivedAgain {
+        invite_key: String,
+    },
+    Leg {
+        leg: LegId,
+        event: LegEvent,
+    },
+    SeatRegistered {
+        seat: SeatId,
+        contact: String,
+        until: Timestamp,
+    },
+    SeatUnregistered {
+        seat: SeatId,
+    },
+    SeatReachable {
+        seat: SeatId,
+        reachable: bool,
+    },
+    TrunkUp {
+        trunk: TrunkId,
+    },
+    TrunkDown {
+        trunk: TrunkId,
+        reason: String,
+    },
+    UnknownSource {
+        address: String,
+        count: u64,
+    },
 }
 
 /// Sizes of the tables and counts since start, for the metrics.
@@ -154,7 +176,12 @@ pub struct Ua {
 impl Ua {
     /// A machine that has not yet spoken; `bindings` are registrations of an earlier process.
     #[must_use]
-    pub fn new(now: Timestamp, setup: Setup, gate: Arc<dyn MediaGate>, bindings: Vec<(SeatId, String, Timestamp)>) -> Self {
+    pub fn new(
+        now: Timestamp,
+        setup: Setup,
+        gate: Arc<dyn MediaGate>,
+        bindings: Vec<(SeatId, String, Timestamp)>,
+    ) -> Self {
         let mut ua = Self {
             random: Random::new(setup.seed),
             digest: Digest::new(&setup.realm, setup.seed),
@@ -188,7 +215,14 @@ impl Ua {
     }
 
     /// Takes over trunks, seats and profiles of a new configuration; listeners, open calls and bindings stay.
-    pub fn reload(&mut self, now: Timestamp, trunks: Vec<Trunk>, seats: Vec<SeatAccount>, profiles: BTreeMap<String, Profile>, options_every: Duration) {
+    pub fn reload(
+        &mut self,
+        now: Timestamp,
+        trunks: Vec<Trunk>,
+        seats: Vec<SeatAccount>,
+        profiles: BTreeMap<String, Profile>,
+        options_every: Duration,
+    ) {
         self.setup.trunks = trunks;
         self.setup.seats = seats;
         self.setup.profiles = profiles;
@@ -207,7 +241,11 @@ impl Ua {
             Ok(Message::Response(response)) => self.response(now, &response),
             Err(WireError::KeepAlive) => {}
             Err(WireError::Dropped { .. }) => self.dropped += 1,
-            Err(WireError::Refused { status, mut request, .. }) => {
+            Err(WireError::Refused {
+                status,
+                mut request,
+                ..
+            }) => {
                 self.malformed += 1;
                 request.stamp_via(incoming.peer);
                 self.reply_once(&request, flow, status, &[]);
@@ -242,7 +280,10 @@ impl Ua {
     /// When [`Self::fire`] is wanted next.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Timestamp> {
-        [self.tx.next_timeout(), self.wheel.next()].into_iter().flatten().min()
+        [self.tx.next_timeout(), self.wheel.next()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next thing to do.
@@ -290,7 +331,13 @@ impl Ua {
     }
 
     /// Answers without remembering: repeated, it gives the same bytes (RFC 3261 8.2.7).
-    fn reply_once(&mut self, request: &Request, flow: Flow, status: u16, extra: &[(&'static str, String)]) {
+    fn reply_once(
+        &mut self,
+        request: &Request,
+        flow: Flow,
+        status: u16,
+        extra: &[(&'static str, String)],
+    ) {
         let tag = self.random.seal(&request.key());
         let mut draft = Draft::response(request, status, Some(&tag));
         for (name, value) in extra {
@@ -301,13 +348,28 @@ impl Ua {
     }
 
     /// Answers within a transaction.
-    fn respond(&mut self, now: Timestamp, key: &ServerKey, request: &Request, flow: Flow, status: u16, draft: &Draft) {
+    fn respond(
+        &mut self,
+        now: Timestamp,
+        key: &ServerKey,
+        request: &Request,
+        flow: Flow,
+        status: u16,
+        draft: &Draft,
+    ) {
         let way = Self::way_back(request, flow);
         self.tx.respond(now, key, status, draft.to_bytes(), way);
     }
 
     /// Answers within a transaction, without anything special.
-    fn respond_plain(&mut self, now: Timestamp, key: &ServerKey, request: &Request, flow: Flow, status: u16) {
+    fn respond_plain(
+        &mut self,
+        now: Timestamp,
+        key: &ServerKey,
+        request: &Request,
+        flow: Flow,
+        status: u16,
+    ) {
         let tag = self.random.seal(&request.key());
         let draft = Draft::response(request, status, Some(&tag));
         self.respond(now, key, request, flow, status, &draft);
@@ -315,20 +377,32 @@ impl Ua {
 
     /// Our side of a listener; listeners never go away while the process runs.
     fn listener(&self, index: u16) -> Listener {
-        self.setup.listeners.get(usize::from(index)).cloned().unwrap_or_else(|| Listener {
-            id: String::new(),
-            transport: crate::config::checked::Transport::Udp,
-            host: String::from("127.0.0.1"),
-            port: 5060,
-        })
+        self.setup
+            .listeners
+            .get(usize::from(index))
+            .cloned()
+            .unwrap_or_else(|| Listener {
+                id: String::new(),
+                transport: crate::config::checked::Transport::Udp,
+                host: String::from("127.0.0.1"),
+                port: 5060,
+            })
     }
 
     fn trunk_profile(&self, trunk: &Trunk) -> Profile {
-        self.setup.profiles.get(&trunk.profile).cloned().unwrap_or_default()
+        self.setup
+            .profiles
+            .get(&trunk.profile)
+            .cloned()
+            .unwrap_or_default()
     }
 
     fn seat_profile(&self) -> Profile {
-        self.setup.profiles.get("seat-softphone").cloned().unwrap_or_else(Profile::softphone)
+        self.setup
+            .profiles
+            .get("seat-softphone")
+            .cloned()
+            .unwrap_or_else(Profile::softphone)
     }
 
     /// Runs `f` on a leg that is out of the table meanwhile; puts it back unless it is over.

@@ -51,7 +51,13 @@ impl Ua {
                     300..=399 | 401 | 407 => Cause::Rejected,
                     _ => Cause::from_sip_status(status),
                 };
-                self.end(leg, LegEvent::Failed { cause, status: Some(status) });
+                self.end(
+                    leg,
+                    LegEvent::Failed {
+                        cause,
+                        status: Some(status),
+                    },
+                );
                 leg.gone = true;
             }
             (_, State::Arriving(_) | State::Established(_) | State::Ended) => {}
@@ -73,13 +79,20 @@ impl Ua {
         if response.status == 100 {
             return;
         }
-        let reliable = response.headers.has_token("Require", "100rel").then(|| response.headers.number("RSeq")).flatten();
+        let reliable = response
+            .headers
+            .has_token("Require", "100rel")
+            .then(|| response.headers.number("RSeq"))
+            .flatten();
         let tag = response.is.to.tag().map(str::to_owned);
         let mut early = leg.dialog.clone();
         early.remote_tag.clone_from(&tag);
         early.learn(&response.headers, true, true);
         if let (Some(rseq), Some(tag)) = (reliable, tag) {
-            let seen = leg.acknowledged.as_ref().is_some_and(|(t, n)| *t == tag && *n >= rseq);
+            let seen = leg
+                .acknowledged
+                .as_ref()
+                .is_some_and(|(t, n)| *t == tag && *n >= rseq);
             if seen {
                 return;
             }
@@ -92,17 +105,29 @@ impl Ua {
         if let Some(session) = session {
             self.connect(leg, session);
         }
-        self.tell_leg(leg, LegEvent::Progress { status: response.status, early_media });
+        self.tell_leg(
+            leg,
+            LegEvent::Progress {
+                status: response.status,
+                early_media,
+            },
+        );
     }
 
     fn prack(&mut self, now: Timestamp, leg: &mut Leg, early: &mut Dialog, rseq: u32, cseq: u32) {
         let branch = self.random.branch();
         let listener = self.listener(early.flow.listener);
         early.local_cseq = leg.dialog.local_cseq;
-        let draft = early.request(&Method::Prack, &listener, &branch).with("RAck", format!("{rseq} {cseq} INVITE"));
+        let draft = early
+            .request(&Method::Prack, &listener, &branch)
+            .with("RAck", format!("{rseq} {cseq} INVITE"));
         leg.dialog.local_cseq = early.local_cseq;
-        let key = ClientKey { branch, method: Method::Prack };
-        self.tx.send(now, key.clone(), draft.to_bytes(), None, early.next_hop());
+        let key = ClientKey {
+            branch,
+            method: Method::Prack,
+        };
+        self.tx
+            .send(now, key.clone(), draft.to_bytes(), None, early.next_hop());
         self.by_client.insert(key, Purpose::Closing);
     }
 
@@ -114,7 +139,10 @@ impl Ua {
         };
         leg.dialog.remote_tag = response.is.to.tag().map(str::to_owned);
         leg.dialog.learn(&response.headers, true, true);
-        leg.dialog.state = State::Established(Established { invite_cseq, confirmed: true });
+        leg.dialog.state = State::Established(Established {
+            invite_cseq,
+            confirmed: true,
+        });
         self.send_ack(leg, invite_cseq);
         if cancelled {
             self.bye(now, leg, Cause::Withdrawn);
@@ -125,7 +153,13 @@ impl Ua {
         match sdp.map(|sdp| leg.dialog.audio.accept(&sdp)) {
             Some(Ok(session)) => self.connect(leg, session),
             Some(Err(_)) => {
-                self.end(leg, LegEvent::Failed { cause: Cause::MediaRefused, status: Some(response.status) });
+                self.end(
+                    leg,
+                    LegEvent::Failed {
+                        cause: Cause::MediaRefused,
+                        status: Some(response.status),
+                    },
+                );
                 self.bye(now, leg, Cause::MediaRefused);
                 return;
             }
@@ -160,7 +194,10 @@ impl Ua {
     fn send_ack(&mut self, leg: &mut Leg, cseq: u32) {
         let branch = self.random.branch();
         let listener = self.listener(leg.dialog.flow.listener);
-        let ack = leg.dialog.draft(&Method::Ack, cseq, &listener, &branch).to_bytes();
+        let ack = leg
+            .dialog
+            .draft(&Method::Ack, cseq, &listener, &branch)
+            .to_bytes();
         let way = leg.dialog.next_hop();
         self.tx_send_once(ack.clone(), way);
         leg.ack = Some((cseq, ack, way));
@@ -176,7 +213,13 @@ impl Ua {
                 return;
             }
             if timer.refresher == crate::sip::dialog::Refresher::FarSide {
-                ua.end(leg, LegEvent::Ended { cause: Cause::Lost, by_far_side: true });
+                ua.end(
+                    leg,
+                    LegEvent::Ended {
+                        cause: Cause::Lost,
+                        by_far_side: true,
+                    },
+                );
                 ua.bye(now, leg, Cause::Lost);
             } else if !leg.refreshing {
                 ua.refresh(now, leg, timer);
@@ -187,11 +230,17 @@ impl Ua {
     /// UPDATE without a body, or a re-INVITE that offers what stands.
     fn refresh(&mut self, now: Timestamp, leg: &mut Leg, timer: SessionTimer) {
         leg.refreshing = true;
-        let method = if leg.dialog.peer_updates { Method::Update } else { Method::Invite };
+        let method = if leg.dialog.peer_updates {
+            Method::Update
+        } else {
+            Method::Invite
+        };
         let branch = self.random.branch();
         let listener = self.listener(leg.dialog.flow.listener);
         let mut draft = leg.dialog.request(&method, &listener, &branch);
-        let ack = leg.dialog.draft(&Method::Ack, leg.dialog.local_cseq, &listener, &branch);
+        let ack = leg
+            .dialog
+            .draft(&Method::Ack, leg.dialog.local_cseq, &listener, &branch);
         draft = draft
             .with("Contact", &leg.dialog.contact)
             .with("Supported", "timer")
@@ -202,11 +251,23 @@ impl Ua {
             refusal = Some(ack.without("To"));
         }
         let key = ClientKey { branch, method };
-        self.tx.send(now, key.clone(), draft.to_bytes(), refusal, leg.dialog.next_hop());
+        self.tx.send(
+            now,
+            key.clone(),
+            draft.to_bytes(),
+            refusal,
+            leg.dialog.next_hop(),
+        );
         self.by_client.insert(key, Purpose::Refresh(leg.id));
     }
 
-    fn refresh_response(&mut self, now: Timestamp, leg: &mut Leg, key: &ClientKey, response: &Response) {
+    fn refresh_response(
+        &mut self,
+        now: Timestamp,
+        leg: &mut Leg,
+        key: &ClientKey,
+        response: &Response,
+    ) {
         leg.refreshing = false;
         match response.status {
             200..300 => {
@@ -248,14 +309,30 @@ impl Ua {
                     if heard {
                         ua.send_cancel(now, leg);
                     }
-                    let cause = if heard { Cause::NoAnswer } else { Cause::Unreachable };
-                    ua.end(leg, LegEvent::Failed { cause, status: None });
+                    let cause = if heard {
+                        Cause::NoAnswer
+                    } else {
+                        Cause::Unreachable
+                    };
+                    ua.end(
+                        leg,
+                        LegEvent::Failed {
+                            cause,
+                            status: None,
+                        },
+                    );
                     leg.gone = true;
                 });
             }
             Some(Purpose::Refresh(id)) => {
                 self.with_leg(id, |ua, leg| {
-                    ua.end(leg, LegEvent::Ended { cause: Cause::Lost, by_far_side: true });
+                    ua.end(
+                        leg,
+                        LegEvent::Ended {
+                            cause: Cause::Lost,
+                            by_far_side: true,
+                        },
+                    );
                     ua.bye(now, leg, Cause::Lost);
                 });
             }

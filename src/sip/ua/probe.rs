@@ -72,14 +72,24 @@ impl Ua {
         };
         let listener = self.listener(flow.listener);
         let branch = self.random.branch();
-        let draft = options(&uri, &listener, &branch, &self.random.tag(), &self.random.call_id());
-        let key = ClientKey { branch, method: Method::Options };
+        let draft = options(
+            &uri,
+            &listener,
+            &branch,
+            &self.random.tag(),
+            &self.random.call_id(),
+        );
+        let key = ClientKey {
+            branch,
+            method: Method::Options,
+        };
         if let Some(watch) = self.probes.get_mut(target) {
             watch.asked = Some(key.clone());
             self.tx.send(now, key.clone(), draft.to_bytes(), None, flow);
             self.by_client.insert(key, Purpose::Probe(target.clone()));
             let patience = PROBE_TIMEOUT.min(self.setup.options_every);
-            self.wheel.set(Due::ProbeMissed(target.clone()), now + patience);
+            self.wheel
+                .set(Due::ProbeMissed(target.clone()), now + patience);
         }
     }
 
@@ -88,7 +98,11 @@ impl Ua {
             Target::Trunk(id) => {
                 let trunk = self.setup.trunks.iter().find(|t| t.id == *id)?;
                 let peer = trunk.remote?;
-                let index = self.setup.listeners.iter().position(|l| l.id == trunk.listener)?;
+                let index = self
+                    .setup
+                    .listeners
+                    .iter()
+                    .position(|l| l.id == trunk.listener)?;
                 let flow = Flow {
                     listener: u16::try_from(index).ok()?,
                     transport: trunk.transport,
@@ -97,7 +111,10 @@ impl Ua {
                 };
                 Some((format!("sip:{peer}"), flow))
             }
-            Target::Seat(seat) => self.registrar.binding(seat).map(|b| (b.uri.clone(), b.flow)),
+            Target::Seat(seat) => self
+                .registrar
+                .binding(seat)
+                .map(|b| (b.uri.clone(), b.flow)),
         }
     }
 
@@ -111,8 +128,13 @@ impl Ua {
         self.wheel.clear(&Due::ProbeMissed(target.clone()));
         self.wheel.set(Due::Probe(target.clone()), now + every);
         match target {
-            Target::Trunk(trunk) if news => self.tell(Tell::TrunkUp { trunk: trunk.clone() }),
-            Target::Seat(seat) if news => self.tell(Tell::SeatReachable { seat: seat.clone(), reachable: true }),
+            Target::Trunk(trunk) if news => self.tell(Tell::TrunkUp {
+                trunk: trunk.clone(),
+            }),
+            Target::Seat(seat) if news => self.tell(Tell::SeatReachable {
+                seat: seat.clone(),
+                reachable: true,
+            }),
             Target::Trunk(_) | Target::Seat(_) => {}
         }
     }
@@ -128,14 +150,27 @@ impl Ua {
         }
         self.wheel.clear(&Due::ProbeMissed(target.clone()));
         let news = watch.probe.missed();
-        let at = if watch.probe.is_doubtful() { now + Millis(1) } else { now + every };
+        let at = if watch.probe.is_doubtful() {
+            now + Millis(1)
+        } else {
+            now + every
+        };
         self.wheel.set(Due::Probe(target.clone()), at);
         match target {
             Target::Trunk(trunk) if news => {
-                let reason = format!("{MISSED_MAX} OPTIONS in a row got no answer within {} s each", PROBE_TIMEOUT.as_secs());
-                self.tell(Tell::TrunkDown { trunk: trunk.clone(), reason });
+                let reason = format!(
+                    "{MISSED_MAX} OPTIONS in a row got no answer within {} s each",
+                    PROBE_TIMEOUT.as_secs()
+                );
+                self.tell(Tell::TrunkDown {
+                    trunk: trunk.clone(),
+                    reason,
+                });
             }
-            Target::Seat(seat) if news => self.tell(Tell::SeatReachable { seat: seat.clone(), reachable: false }),
+            Target::Seat(seat) if news => self.tell(Tell::SeatReachable {
+                seat: seat.clone(),
+                reachable: false,
+            }),
             Target::Trunk(_) | Target::Seat(_) => {}
         }
     }
@@ -145,7 +180,10 @@ fn options(uri: &str, listener: &Listener, branch: &str, tag: &str, call_id: &st
     Draft::request(&Method::Options, uri)
         .with("Via", listener.via(branch))
         .with("Max-Forwards", "70")
-        .with("From", format!("<sip:firstring@{}>;tag={tag}", listener.host_port()))
+        .with(
+            "From",
+            format!("<sip:firstring@{}>;tag={tag}", listener.host_port()),
+        )
         .with("To", format!("<{uri}>"))
         .with("Call-ID", call_id)
         .with("CSeq", "1 OPTIONS")

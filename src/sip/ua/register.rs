@@ -56,7 +56,9 @@ impl Ua {
         }
         if let (200, Some(binding)) = (status, self.registrar.binding(&seat)) {
             let seconds = binding.until.since(now).as_secs();
-            draft.headers.push("Contact", format!("<{}>;expires={seconds}", binding.uri));
+            draft
+                .headers
+                .push("Contact", format!("<{}>;expires={seconds}", binding.uri));
         }
         self.respond(now, &key, request, flow, status, &draft);
     }
@@ -68,7 +70,11 @@ impl Ua {
         let (contact, until) = (binding.contact(), binding.until);
         self.wheel.set(Due::SeatExpiry(seat.clone()), until);
         self.watch(now, Target::Seat(seat.clone()));
-        self.tell(Tell::SeatRegistered { seat: seat.clone(), contact, until });
+        self.tell(Tell::SeatRegistered {
+            seat: seat.clone(),
+            contact,
+            until,
+        });
     }
 
     fn unbound(&mut self, seat: &SeatId) {
@@ -86,11 +92,21 @@ impl Ua {
     }
 
     /// Whether an INVITE may come in: trunks by their network, phones by their seat's secret.
-    pub(super) fn is_admitted(&mut self, now: Timestamp, source: &Source, key: &ServerKey, request: &Request, flow: Flow) -> bool {
+    pub(super) fn is_admitted(
+        &mut self,
+        now: Timestamp,
+        source: &Source,
+        key: &ServerKey,
+        request: &Request,
+        flow: Flow,
+    ) -> bool {
         let Source::Seat(seat) = source else {
             return *source != Source::Stranger;
         };
-        let credentials = request.headers.first("Proxy-Authorization").map(<[u8]>::to_vec);
+        let credentials = request
+            .headers
+            .first("Proxy-Authorization")
+            .map(<[u8]>::to_vec);
         let verdict = credentials.map(|c| self.verify(now, &c, "INVITE"));
         match verdict {
             Some(Verdict::Known(user)) if user == seat.as_str() => true,
@@ -109,17 +125,24 @@ impl Ua {
     fn verify(&mut self, now: Timestamp, credentials: &[u8], method: &str) -> Verdict {
         let seats = &self.setup.seats;
         self.digest.verify(now, credentials, method, |user| {
-            seats.iter().find(|s| s.seat.as_str() == user).map(|s| s.secret.0.clone())
+            seats
+                .iter()
+                .find(|s| s.seat.as_str() == user)
+                .map(|s| s.secret.0.clone())
         })
     }
 
     fn challenge(&self, now: Timestamp, request: &Request, status: u16, stale: bool) -> Draft {
         let tag = self.random.seal(&request.key());
-        let name = if status == 407 { "Proxy-Authenticate" } else { "WWW-Authenticate" };
-        self.digest
-            .challenge(now, stale)
-            .into_iter()
-            .fold(Draft::response(request, status, Some(&tag)), |draft, value| draft.with(name, value))
+        let name = if status == 407 {
+            "Proxy-Authenticate"
+        } else {
+            "WWW-Authenticate"
+        };
+        self.digest.challenge(now, stale).into_iter().fold(
+            Draft::response(request, status, Some(&tag)),
+            |draft, value| draft.with(name, value),
+        )
     }
 
     fn challenge_once(&mut self, now: Timestamp, request: &Request, flow: Flow, stale: bool) {

@@ -22,7 +22,13 @@ impl Ua {
                 self.ended(leg, cause, false);
             }
             State::Calling(calling) => {
-                self.end(leg, LegEvent::Ended { cause, by_far_side: false });
+                self.end(
+                    leg,
+                    LegEvent::Ended {
+                        cause,
+                        by_far_side: false,
+                    },
+                );
                 if calling.heard {
                     self.send_cancel(now, leg);
                 }
@@ -34,7 +40,13 @@ impl Ua {
                 }
             }
             State::Established(established) => {
-                self.end(leg, LegEvent::Ended { cause, by_far_side: false });
+                self.end(
+                    leg,
+                    LegEvent::Ended {
+                        cause,
+                        by_far_side: false,
+                    },
+                );
                 let waits = !established.confirmed && leg.opening.is_some();
                 if waits {
                     // RFC 3261 15: the callee hangs up only after the ACK, or after its 200 timed out.
@@ -71,8 +83,12 @@ impl Ua {
         let draft = dialog
             .request(&Method::Bye, &listener, &branch)
             .with("Reason", format!("Q.850;cause={}", cause.q850()));
-        let key = ClientKey { branch, method: Method::Bye };
-        self.tx.send(now, key.clone(), draft.to_bytes(), None, dialog.next_hop());
+        let key = ClientKey {
+            branch,
+            method: Method::Bye,
+        };
+        self.tx
+            .send(now, key.clone(), draft.to_bytes(), None, dialog.next_hop());
         self.by_client.insert(key, Purpose::Closing);
     }
 
@@ -85,8 +101,12 @@ impl Ua {
         let calling = calling.clone();
         let listener = self.listener(leg.dialog.flow.listener);
         let draft = leg.dialog.cancel(&calling, &listener);
-        let key = ClientKey { branch: calling.branch, method: Method::Cancel };
-        self.tx.send(now, key.clone(), draft.to_bytes(), None, leg.dialog.flow);
+        let key = ClientKey {
+            branch: calling.branch,
+            method: Method::Cancel,
+        };
+        self.tx
+            .send(now, key.clone(), draft.to_bytes(), None, leg.dialog.flow);
         self.by_client.insert(key, Purpose::Closing);
     }
 
@@ -97,19 +117,36 @@ impl Ua {
     /// `LegCommand::ReleaseOrphan`: an answered dialog gets its BYE, an unanswered INVITE of ours its CANCEL (and,
     /// should it be answered meanwhile, ACK and BYE). An unanswered INVITE of the far side has no transaction any
     /// more: its own repetition arrives as a new INVITE with the old key.
-    pub(super) fn release_orphan(&mut self, now: Timestamp, id: LegId, state: &DialogState, cause: Cause) {
+    pub(super) fn release_orphan(
+        &mut self,
+        now: Timestamp,
+        id: LegId,
+        state: &DialogState,
+        cause: Cause,
+    ) {
         if self.legs.contains_key(&id) {
             self.with_leg(id, |ua, leg| ua.release(now, leg, cause));
             return;
         }
-        let event = LegEvent::Ended { cause, by_far_side: false };
+        let event = LegEvent::Ended {
+            cause,
+            by_far_side: false,
+        };
         match Dialog::from_state(state) {
             Ok(mut dialog) => match dialog.state.clone() {
                 State::Established(_) => self.send_bye(now, &mut dialog, cause),
                 State::Calling(calling) => {
                     let listener = self.listener(dialog.flow.listener);
-                    let key = ClientKey { branch: calling.branch.clone(), method: Method::Invite };
-                    self.tx.adopt(now, key.clone(), dialog.refusal_ack(&calling, &listener), dialog.flow);
+                    let key = ClientKey {
+                        branch: calling.branch.clone(),
+                        method: Method::Invite,
+                    };
+                    self.tx.adopt(
+                        now,
+                        key.clone(),
+                        dialog.refusal_ack(&calling, &listener),
+                        dialog.flow,
+                    );
                     self.by_client.insert(key.clone(), Purpose::Orphan(id));
                     let mut leg = Leg::new(id, dialog);
                     leg.media_open = false;
@@ -122,13 +159,21 @@ impl Ua {
                 }
                 State::Arriving(_) | State::Ended => {}
             },
-            Err(error) => tracing::warn!(leg = %id, %error, "a dialog of an earlier process cannot be closed"),
+            Err(error) => {
+                tracing::warn!(leg = %id, %error, "a dialog of an earlier process cannot be closed")
+            }
         }
         self.tell(super::Tell::Leg { leg: id, event });
     }
 
     /// The answer to an INVITE of an earlier process.
-    pub(super) fn orphan_response(&mut self, now: Timestamp, id: LegId, key: &ClientKey, response: &Response) {
+    pub(super) fn orphan_response(
+        &mut self,
+        now: Timestamp,
+        id: LegId,
+        key: &ClientKey,
+        response: &Response,
+    ) {
         if response.status < 200 {
             return;
         }
@@ -139,7 +184,9 @@ impl Ua {
                 leg.dialog.learn(&response.headers, true, true);
                 let branch = ua.random.branch();
                 let listener = ua.listener(leg.dialog.flow.listener);
-                let ack = leg.dialog.draft(&Method::Ack, response.is.cseq, &listener, &branch);
+                let ack = leg
+                    .dialog
+                    .draft(&Method::Ack, response.is.cseq, &listener, &branch);
                 let way = leg.dialog.next_hop();
                 ua.tx_send_once(ack.to_bytes(), way);
                 ua.bye(now, leg, Cause::Restarted);

@@ -19,10 +19,23 @@ pub(super) enum Source {
 }
 
 /// Option tags we understand in `Require` outside of INVITE.
-const KNOWN_OPTIONS: [&str; 6] = ["100rel", "timer", "precondition", "path", "outbound", "gruu"];
+const KNOWN_OPTIONS: [&str; 6] = [
+    "100rel",
+    "timer",
+    "precondition",
+    "path",
+    "outbound",
+    "gruu",
+];
 
 impl Ua {
-    pub(super) fn request(&mut self, now: Timestamp, request: Request, flow: Flow, accepting: bool) {
+    pub(super) fn request(
+        &mut self,
+        now: Timestamp,
+        request: Request,
+        flow: Flow,
+        accepting: bool,
+    ) {
         let leg = self.leg_of(&request);
         let to_tag = request.is.to.tag().is_some();
         match &request.method {
@@ -48,7 +61,9 @@ impl Ua {
     /// The leg whose dialog a request belongs to: Call-ID and both tags.
     fn leg_of(&self, request: &Request) -> Option<LegId> {
         let tag = request.is.to.tag()?;
-        let id = self.by_dialog.get(&(request.is.call_id.clone(), tag.to_owned()))?;
+        let id = self
+            .by_dialog
+            .get(&(request.is.call_id.clone(), tag.to_owned()))?;
         let leg = self.legs.get(id)?;
         let same = match &leg.dialog.remote_tag {
             Some(remote) => request.is.from.tag() == Some(remote.as_str()),
@@ -58,8 +73,17 @@ impl Ua {
     }
 
     /// A transaction for a request; absorbed repetitions and a full table give none.
-    pub(super) fn admit(&mut self, now: Timestamp, request: &Request, flow: Flow, known: bool) -> Option<ServerKey> {
-        match self.tx.receive(now, request, Self::way_back(request, flow), known) {
+    pub(super) fn admit(
+        &mut self,
+        now: Timestamp,
+        request: &Request,
+        flow: Flow,
+        known: bool,
+    ) -> Option<ServerKey> {
+        match self
+            .tx
+            .receive(now, request, Self::way_back(request, flow), known)
+        {
             Received::New(key) => Some(key),
             Received::Absorbed | Received::AckOfSuccess => None,
             Received::Full => {
@@ -72,12 +96,17 @@ impl Ua {
 
     /// Whose a request outside of dialogs is: a registered phone's flow first, then trunks by network.
     pub(super) fn source(&self, request: &Request, flow: Flow) -> Source {
-        let user = Uri::parse(&request.is.from.uri).and_then(|u| u.user).unwrap_or_default();
+        let user = Uri::parse(&request.is.from.uri)
+            .and_then(|u| u.user)
+            .unwrap_or_default();
         let listener = self.listener(flow.listener);
         let trunk = trunk::of_source(&self.setup.trunks, flow.peer, &listener.id);
         match (self.registrar.seat_of(flow, &user), trunk) {
             (Some(seat), trunk) => {
-                let exact = self.registrar.binding(seat).is_some_and(|b| b.flow.peer == flow.peer);
+                let exact = self
+                    .registrar
+                    .binding(seat)
+                    .is_some_and(|b| b.flow.peer == flow.peer);
                 match trunk {
                     Some(index) if !exact => Source::Trunk(index),
                     Some(_) | None => Source::Seat(seat.clone()),
@@ -102,7 +131,9 @@ impl Ua {
             Method::Other(_) => self.reply_once(request, flow, 501, &[allow]),
             Method::Options if !to_tag => self.options(request, flow, &unknown),
             Method::Subscribe | Method::Publish => self.reply_once(request, flow, 489, &[]),
-            Method::Message | Method::Refer if !to_tag => self.reply_once(request, flow, 405, &[allow]),
+            Method::Message | Method::Refer if !to_tag => {
+                self.reply_once(request, flow, 405, &[allow])
+            }
             Method::Invite
             | Method::Ack
             | Method::Bye
@@ -120,7 +151,9 @@ impl Ua {
 
     /// OPTIONS outside of dialogs (RFC 3261 section 11). Strangers learn nothing and get no more than they sent.
     fn options(&mut self, request: &Request, flow: Flow, unknown: &[String]) {
-        let scheme = Uri::parse(&request.uri).map(|u| u.scheme).unwrap_or_default();
+        let scheme = Uri::parse(&request.uri)
+            .map(|u| u.scheme)
+            .unwrap_or_default();
         if !["sip", "sips", "tel", "urn"].contains(&scheme.as_str()) {
             self.reply_once(request, flow, 416, &[]);
         } else if request.headers.number("Max-Forwards") == Some(0) {
@@ -171,7 +204,10 @@ impl Ua {
         *count += 1;
         let count = *count;
         if count.is_power_of_two() {
-            self.tell(Tell::UnknownSource { address: address.to_string(), count });
+            self.tell(Tell::UnknownSource {
+                address: address.to_string(),
+                count,
+            });
         }
     }
 
