@@ -41,15 +41,30 @@ fn config(transport: Transport) -> Sip {
 }
 
 /// Answers every call; counts what it was told.
-async fn answering(server: Arc<endpoint::Endpoint>, mut inputs: mpsc::Receiver<InputKind>, seen: Arc<Mutex<(u32, u32, u32)>>) {
+async fn answering(
+    server: Arc<endpoint::Endpoint>,
+    mut inputs: mpsc::Receiver<InputKind>,
+    seen: Arc<Mutex<(u32, u32, u32)>>,
+) {
     while let Some(input) = inputs.recv().await {
         match input {
             InputKind::Arrived { arrival } => {
                 seen.lock().unwrap().0 += 1;
-                server.command(arrival.leg, LegCommand::Answer).await.unwrap();
+                server
+                    .command(arrival.leg, LegCommand::Answer)
+                    .await
+                    .unwrap();
             }
-            InputKind::Leg { event: LegEvent::Confirmed, .. } => seen.lock().unwrap().1 += 1,
-            InputKind::Leg { event: LegEvent::Ended { by_far_side: true, .. }, .. } => seen.lock().unwrap().2 += 1,
+            InputKind::Leg {
+                event: LegEvent::Confirmed,
+                ..
+            } => seen.lock().unwrap().1 += 1,
+            InputKind::Leg {
+                event: LegEvent::Ended {
+                    by_far_side: true, ..
+                },
+                ..
+            } => seen.lock().unwrap().2 += 1,
             _ => {}
         }
     }
@@ -59,7 +74,18 @@ async fn sipp(server: SocketAddr, arguments: &[&str]) -> std::process::ExitStatu
     let folder = tempfile::tempdir().unwrap();
     let child = tokio::process::Command::new("sipp")
         .current_dir(folder.path())
-        .args(["-sn", "uac", "-s", "120", "-i", "127.0.0.1", "-nostdin", "-timeout", "30", "-timeout_error"])
+        .args([
+            "-sn",
+            "uac",
+            "-s",
+            "120",
+            "-i",
+            "127.0.0.1",
+            "-nostdin",
+            "-timeout",
+            "30",
+            "-timeout_error",
+        ])
         .args(arguments)
         .arg(server.to_string())
         .stdin(Stdio::null())
@@ -73,7 +99,8 @@ async fn sipp(server: SocketAddr, arguments: &[&str]) -> std::process::ExitStatu
 async fn sixty_calls(transport: Transport, arguments: &[&str]) {
     let gate = Gate::new(100);
     let (sender, inputs) = mpsc::channel(1024);
-    let server = Arc::new(endpoint::start(&config(transport), gate.clone(), sender, Vec::new()).unwrap());
+    let server =
+        Arc::new(endpoint::start(&config(transport), gate.clone(), sender, Vec::new()).unwrap());
     let address = server.listeners()[0].address;
     let seen = Arc::new(Mutex::new((0, 0, 0)));
     let switch = tokio::spawn(answering(Arc::clone(&server), inputs, Arc::clone(&seen)));
@@ -81,7 +108,11 @@ async fn sixty_calls(transport: Transport, arguments: &[&str]) {
     assert!(status.success(), "sipp says {status}");
     let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
     while *seen.lock().unwrap() != (60, 60, 60) || gate.open_count() > 0 {
-        assert!(tokio::time::Instant::now() < deadline, "{:?}", seen.lock().unwrap());
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "{:?}",
+            seen.lock().unwrap()
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(server.sizes().dialogs, 0);
@@ -90,10 +121,18 @@ async fn sixty_calls(transport: Transport, arguments: &[&str]) {
 
 #[tokio::test]
 async fn sipp_sets_up_and_ends_sixty_calls_over_udp() {
-    sixty_calls(Transport::Udp, &["-m", "60", "-r", "60", "-d", "200", "-t", "u1"]).await;
+    sixty_calls(
+        Transport::Udp,
+        &["-m", "60", "-r", "60", "-d", "200", "-t", "u1"],
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn sipp_sets_up_and_ends_sixty_calls_over_tcp() {
-    sixty_calls(Transport::Tcp, &["-m", "60", "-r", "60", "-d", "200", "-t", "t1"]).await;
+    sixty_calls(
+        Transport::Tcp,
+        &["-m", "60", "-r", "60", "-d", "200", "-t", "t1"],
+    )
+    .await;
 }
