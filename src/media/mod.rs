@@ -16,6 +16,7 @@ pub mod plane;
 pub mod player;
 pub mod port;
 pub mod prompt;
+pub mod recorder;
 pub mod rtcp;
 pub mod rtp;
 pub mod sdp;

@@ -1,0 +1,423 @@
+//! The open recordings and their memory: which slot is whose track, what waits to be written, what was lost.
+//!
+//! Owns buffers and their bound. Refuses to know threads, rings and files: [`super::drain`] brings frames in and
+//! takes [`Job`]s out, so everything here is tested without a disk.
+//!
+//! ```text
+//! call:    Live --Close--> Closing (late frames still count, 2 passes) --> Ended --all on disk--> gone, to be sealed
+//! buffer:  Home --job--> Away --written--> Home;   refused: Back, written on from where it stopped; meanwhile and
+//!          while Away new records wait in `pending`: the spool, bounded over all calls. Full: audio is lost, noted
+//! ```
+
+use std::collections::BTreeMap;
+
+use crate::call::Party;
+use crate::id::{CallId, RecordingId};
+use crate::limits::CALLS_MAX;
+use crate::media::capture::{self, Audio, Header, Record, TRACKS_MAX};
+use crate::media::tap::TapFrame;
+
+/// A buffer's room in quiet times: 0.1 s of four tracks.
+const BUFFER_BYTES: usize = 8 * 1024;
+/// A buffer that grew past this while the disk was away is given back.
+const BUFFER_KEEP_BYTES: usize = 256 * 1024;
+/// What waits at least this long is written at the next pass (<= 100 ms with a pass every 50 ms).
+const DUE_US: i64 = 45_000;
+/// So much is written whatever its age.
+const DUE_BYTES: usize = 16 * 1024;
+/// A silent call leaves a mark this often, so that its length survives a kill.
+const MARK_US: i64 = 100_000;
+/// Passes between a Close and the end of the capture.
+const CLOSING_PASSES: u8 = 2;
+
+/// Bytes to write for one call, there and back.
+#[derive(Debug)]
+pub(super) struct Job {
+    place: usize,
+    pub(super) call: CallId,
+    /// Where `bytes` go in the file.
+    pub(super) offset: u64,
+    pub(super) bytes: Vec<u8>,
+    /// Bytes of it already written.
+    pub(super) done: usize,
+    /// The file is not needed any more after this.
+    pub(super) last: bool,
+    pub(super) error: Option<std::io::Error>,
+}
+
+/// Something to tell about a call.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// The first bytes are on disk.
+    Started(Header),
+    /// Audio was lost in `[from_us, to_us]`.
+    Lost {
+        header: Header,
+        from_us: i64,
+        to_us: i64,
+        frames: u64,
+    },
+    /// More parties than tracks; this one is not recorded.
+    TooManyTracks { header: Header, party: String },
+    /// All of it is on disk: seal it.
+    Complete(CallId),
+}
+
+/// What became of a frame.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Kept,
+    /// The spool is full.
+    Lost,
+    /// No call has this slot (any more).
+    Unknown,
+}
+
+#[derive(Debug)]
+enum Buffer {
+    Home(Vec<u8>),
+    Away,
+    Back(Vec<u8>, usize),
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Life {
+    Live,
+    Closing { at_us: i64, passes: u8 },
+    Ended,
+}
+
+#[derive(Copy, Clone, Debug)]
+struct Loss {
+    from_us: i64,
+    to_us: i64,
+    frames: u64,
+}
+
+#[derive(Debug)]
+struct Call {
+    header: Header,
+    life: Life,
+    tracks: Vec<String>,
+    slots: Vec<u32>,
+    pending: Vec<u8>,
+    /// Since when the oldest of `pending` waits.
+    pending_us: i64,
+    buffer: Buffer,
+    /// Where the next buffer goes in the file.
+    offset: u64,
+    /// When the capture last got anything.
+    entry_us: i64,
+    loss: Option<Loss>,
+    started: bool,
+}
+
+/// All open recordings.
+#[derive(Debug)]
+pub(super) struct Book {
+    calls: Vec<Option<Call>>,
+    by_id: BTreeMap<CallId, usize>,
+    slots: BTreeMap<u32, (usize, u8)>,
+    spool_bytes: usize,
+    spool_bytes_max: usize,
+    pub(super) notices: Vec<Notice>,
+}
+
+impl Book {
+    pub(super) fn new(spool_bytes_max: usize) -> Self {
+        Self {
+            calls: Vec::new(),
+            by_id: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            spool_bytes: 0,
+            spool_bytes_max,
+            notices: Vec::new(),
+        }
+    }
+
+    /// Recordings not yet wholly on disk.
+    pub(super) fn open_calls(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Bytes taken in and not yet written.
+    pub(super) fn spool_bytes(&self) -> usize {
+        self.spool_bytes
+    }
+
+    /// Recordings that lose audio now.
+    pub(super) fn losing(&self) -> bool {
+        self.calls.iter().flatten().any(|c| c.loss.is_some())
+    }
+
+    /// A recording begins. False when the call has one already or no more fit.
+    pub(super) fn start(&mut self, header: Header, now: i64) -> bool {
+        if self.by_id.contains_key(&header.call) || self.by_id.len() >= CALLS_MAX {
+            return false;
+        }
+        let mut call = Call {
+            header,
+            life: Life::Live,
+            tracks: Vec::new(),
+            slots: Vec::new(),
+            pending: Vec::with_capacity(BUFFER_BYTES),
+            pending_us: now,
+            buffer: Buffer::Home(Vec::with_capacity(BUFFER_BYTES)),
+            offset: 0,
+            entry_us: now,
+            loss: None,
+            started: false,
+        };
+        capture::put_header(&mut call.pending, &header);
+        self.spool_bytes += call.pending.len();
+        let free = self.calls.iter().position(Option::is_none);
+        let place = free.unwrap_or(self.calls.len());
+        match self.calls.get_mut(place) {
+            Some(empty) => *empty = Some(call),
+            None => self.calls.push(Some(call)),
+        }
+        self.by_id.insert(header.call, place);
+        true
+    }
+
+    /// `slot` is the party's track from now on. A party that comes back goes on in its old track. False when the
+    /// call is unknown.
+    pub(super) fn track(&mut self, id: CallId, slot: u32, party: &Party, now: i64) -> bool {
+        let Some(place) = self.by_id.get(&id).copied() else {
+            return false;
+        };
+        let Some(call) = self.calls.get_mut(place).and_then(Option::as_mut) else {
+            return false;
+        };
+        let name = party.to_string();
+        let index = match call.tracks.iter().position(|t| *t == name) {
+            Some(index) => index,
+            None if call.tracks.len() >= TRACKS_MAX => {
+                self.notices.push(Notice::TooManyTracks {
+                    header: call.header,
+                    party: name,
+                });
+                return true;
+            }
+            None => {
+                call.tracks.push(name);
+                call.tracks.len() - 1
+            }
+        };
+        let index = u8::try_from(index).unwrap_or(u8::MAX);
+        let name = call.tracks.get(usize::from(index));
+        let name = name.map(String::as_str).unwrap_or_default();
+        let record = Record::Track { index, name };
+        self.spool_bytes += append(&mut call.pending, &mut call.pending_us, &record, now);
+        call.slots.push(slot);
+        self.slots.insert(slot, (place, index));
+        true
+    }
+
+    /// The call ended. False when it is unknown.
+    pub(super) fn close(&mut self, id: CallId, at_us: i64) -> bool {
+        let place = self.by_id.get(&id).copied();
+        let call = place.and_then(|p| self.calls.get_mut(p)?.as_mut());
+        match call {
+            Some(call) if call.life == Life::Live => {
+                call.life = Life::Closing { at_us, passes: 0 };
+                true
+            }
+            Some(_) => true,
+            None => false,
+        }
+    }
+
+    /// Everything still open ends now.
+    pub(super) fn close_all(&mut self, at_us: i64) {
+        for call in self.calls.iter_mut().flatten() {
+            if call.life == Life::Live {
+                call.life = Life::Closing { at_us, passes: 0 };
+            }
+        }
+    }
+
+    /// Take in one packet.
+    pub(super) fn frame(&mut self, frame: &TapFrame) -> Fate {
+        let Some((place, track)) = self.slots.get(&frame.slot).copied() else {
+            return Fate::Unknown;
+        };
+        let Some(call) = self.calls.get_mut(place).and_then(Option::as_mut) else {
+            return Fate::Unknown;
+        };
+        if self.spool_bytes >= self.spool_bytes_max {
+            let at = frame.arrived_us;
+            let loss = call.loss.get_or_insert(Loss {
+                from_us: at,
+                to_us: at,
+                frames: 0,
+            });
+            loss.to_us = loss.to_us.max(at);
+            loss.frames += 1;
+            return Fate::Lost;
+        }
+        if let Some(loss) = call.loss.take() {
+            self.spool_bytes += call.tell_loss(loss, &mut self.notices);
+        }
+        let payload = &frame.payload;
+        let record = Record::Audio(Audio {
+            track,
+            arrived_us: frame.arrived_us,
+            ssrc: frame.ssrc,
+            rtp_timestamp: frame.rtp_timestamp,
+            sequence: frame.sequence,
+            codec: frame.codec,
+            payload: payload.get(..usize::from(frame.len)).unwrap_or(payload),
+        });
+        let at = frame.arrived_us;
+        self.spool_bytes += append(&mut call.pending, &mut call.pending_us, &record, at);
+        call.entry_us = call.entry_us.max(at);
+        Fate::Kept
+    }
+
+    /// Once a pass, after the frames: marks for silent calls, ends of closing ones.
+    pub(super) fn tick(&mut self, now: i64) {
+        let full = self.spool_bytes >= self.spool_bytes_max;
+        for call in self.calls.iter_mut().flatten() {
+            match call.life {
+                Life::Live if now - call.entry_us >= MARK_US && !full => {
+                    let mark = Record::Mark { at_us: now };
+                    self.spool_bytes +=
+                        append(&mut call.pending, &mut call.pending_us, &mark, now - DUE_US);
+                    call.entry_us = now;
+                }
+                Life::Live | Life::Ended => {}
+                Life::Closing { at_us, passes } if passes < CLOSING_PASSES => {
+                    let passes = passes + 1;
+                    call.life = Life::Closing { at_us, passes };
+                }
+                Life::Closing { at_us, .. } => {
+                    if let Some(loss) = call.loss.take() {
+                        self.spool_bytes += call.tell_loss(loss, &mut self.notices);
+                    }
+                    let closed = Record::Closed { at_us };
+                    self.spool_bytes += append(
+                        &mut call.pending,
+                        &mut call.pending_us,
+                        &closed,
+                        now - DUE_US,
+                    );
+                    call.life = Life::Ended;
+                    for slot in call.slots.drain(..) {
+                        let place = self.by_id.get(&call.header.call);
+                        if self.slots.get(&slot).map(|(p, _)| p) == place {
+                            self.slots.remove(&slot);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Take out what is due to be written.
+    pub(super) fn due(&mut self, now: i64, batch: &mut Vec<Job>) {
+        for (place, call) in self.calls.iter_mut().enumerate() {
+            if let Some(call) = call {
+                batch.extend(call.due(place, now));
+            }
+        }
+    }
+
+    /// A job came back from the writer. Its error, if it has one, is given on.
+    pub(super) fn took(&mut self, job: Job) -> Option<std::io::Error> {
+        let Some(slot) = self.calls.get_mut(job.place) else {
+            return job.error;
+        };
+        let Some(call) = slot.as_mut() else {
+            return job.error;
+        };
+        if !call.started && job.done > 0 {
+            call.started = true;
+            self.notices.push(Notice::Started(call.header));
+        }
+        if job.done < job.bytes.len() {
+            call.buffer = Buffer::Back(job.bytes, job.done);
+            return job.error;
+        }
+        self.spool_bytes = self.spool_bytes.saturating_sub(job.bytes.len());
+        call.offset += job.bytes.len() as u64;
+        let mut bytes = job.bytes;
+        bytes.clear();
+        if bytes.capacity() > BUFFER_KEEP_BYTES {
+            bytes = Vec::with_capacity(BUFFER_BYTES);
+        }
+        call.buffer = Buffer::Home(bytes);
+        if job.last {
+            let id = call.header.call;
+            self.by_id.remove(&id);
+            *slot = None;
+            self.notices.push(Notice::Complete(id));
+        }
+        job.error
+    }
+
+    /// Recordings whose audio is not wholly on disk, for the report when the recorder has to leave.
+    pub(super) fn unwritten(&self) -> impl Iterator<Item = Header> + '_ {
+        self.calls.iter().flatten().map(|call| call.header)
+    }
+}
+
+impl Call {
+    fn due(&mut self, place: usize, now: i64) -> Option<Job> {
+        let (bytes, done) = match std::mem::replace(&mut self.buffer, Buffer::Away) {
+            Buffer::Away => return None,
+            Buffer::Back(bytes, done) => (bytes, done),
+            Buffer::Home(spare) => {
+                let due = now - self.pending_us >= DUE_US || self.pending.len() >= DUE_BYTES;
+                if self.pending.is_empty() || !due {
+                    self.buffer = Buffer::Home(spare);
+                    return None;
+                }
+                (std::mem::replace(&mut self.pending, spare), 0)
+            }
+        };
+        Some(Job {
+            place,
+            call: self.header.call,
+            offset: self.offset,
+            last: self.life == Life::Ended && self.pending.is_empty(),
+            bytes,
+            done,
+            error: None,
+        })
+    }
+
+    /// Note a loss in the capture and tell it; gives the bytes appended.
+    fn tell_loss(&mut self, loss: Loss, notices: &mut Vec<Notice>) -> usize {
+        notices.push(Notice::Lost {
+            header: self.header,
+            from_us: loss.from_us,
+            to_us: loss.to_us,
+            frames: loss.frames,
+        });
+        let record = Record::Lost {
+            from_us: loss.from_us,
+            to_us: loss.to_us,
+        };
+        append(&mut self.pending, &mut self.pending_us, &record, loss.to_us)
+    }
+}
+
+/// Append a record to what waits; gives the bytes it took.
+fn append(pending: &mut Vec<u8>, pending_us: &mut i64, record: &Record<'_>, at_us: i64) -> usize {
+    let before = pending.len();
+    if before == 0 {
+        *pending_us = at_us;
+    }
+    // While the disk is away the buffer grows by a quarter, not by doubling: the spool's bound is in bytes kept.
+    if pending.capacity() - before < capture::RECORD_BYTES_MAX {
+        pending.reserve_exact((before / 4).max(BUFFER_BYTES));
+    }
+    capture::put(pending, record);
+    pending.len() - before
+}
+
+/// The ids of a recording, for messages.
+pub(super) fn ids(header: &Header) -> (CallId, RecordingId) {
+    (header.call, header.recording)
+}

@@ -1,0 +1,240 @@
+//! The sealer: a thread of low priority that turns finished captures into WAVs, one at a time, and makes the live
+//! captures durable once a second. It may block on the disk for as long as the disk likes; nobody waits for it.
+//!
+//! ```text
+//! idle --job--> rendering (steps, a sync between two of them when due) --sealed--> idle
+//!                  disk refuses: the job rests RETRY_US and starts over; not a capture: set aside as `.bad`
+//! ```
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::Duration;
+
+use super::disk::{Disk, SystemDisk};
+use super::render::{Render, SealError, Step};
+use super::{Shared, capture_dir};
+use crate::clock::Clock;
+use crate::id::{CallId, RecordingId};
+use crate::switch::SealedRecording;
+
+/// Written audio is made durable this often.
+const SYNC_US: i64 = 1_000_000;
+/// A capture that could not be sealed is tried again after this.
+const RETRY_US: i64 = 2_000_000;
+const NICE: i32 = 10;
+
+/// What comes of one capture.
+#[derive(Debug)]
+pub(super) enum Sealing {
+    Done(CallId, SealedRecording),
+    /// The disk refused; it will be tried again.
+    Delayed(SealError),
+    /// Nothing can be made of it. The ids are known when at least its header was.
+    Broken(Option<(CallId, RecordingId)>, SealError),
+}
+
+/// The state of the thread.
+pub(super) struct Sealer {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) dir: PathBuf,
+    pub(super) shared: Arc<Shared>,
+    pub(super) jobs: Receiver<PathBuf>,
+    pub(super) results: SyncSender<Sealing>,
+    /// Captures left by an earlier process, and those the disk refused; with the time from which to try.
+    pub(super) waiting: VecDeque<(i64, PathBuf)>,
+}
+
+impl Sealer {
+    /// Run until the recorder is gone.
+    pub(super) fn run(mut self) {
+        be_nice();
+        let mut synced_us = 0;
+        let mut synced_bytes = 0;
+        let mut current: Option<(PathBuf, Render)> = None;
+        loop {
+            let now = Clock::process().now().as_micros();
+            let written = self.shared.bytes_written.load(Ordering::Relaxed);
+            let dirty = written != synced_bytes || self.shared.probe_wanted.load(Ordering::Relaxed);
+            if dirty && now - synced_us >= SYNC_US {
+                self.sync();
+                synced_bytes = written;
+                synced_us = Clock::process().now().as_micros();
+            }
+            let told = match current.take() {
+                Some((path, render)) => self.step(path, render, &mut current),
+                None => match self.next(now) {
+                    Ok(Some(path)) => self.open(path, &mut current),
+                    Ok(None) => None,
+                    Err(RecorderGone) => return,
+                },
+            };
+            if let Some(told) = told
+                && self.results.send(told).is_err()
+            {
+                return;
+            }
+        }
+    }
+
+    /// The next capture to seal, after waiting a little for one.
+    fn next(&mut self, now: i64) -> Result<Option<PathBuf>, RecorderGone> {
+        if let Some(at) = self.waiting.iter().position(|(from, _)| *from <= now) {
+            return Ok(self.waiting.remove(at).map(|(_, path)| path));
+        }
+        match self.jobs.recv_timeout(Duration::from_millis(250)) {
+            Ok(path) => Ok(Some(path)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(RecorderGone),
+        }
+    }
+
+    fn open(&mut self, path: PathBuf, current: &mut Option<(PathBuf, Render)>) -> Option<Sealing> {
+        let opened = self.guarded(|s| Render::open(&*s.disk, &s.dir, &path));
+        match opened {
+            Ok(render) => {
+                *current = Some((path, render));
+                None
+            }
+            Err(e) => Some(self.refused(path, None, e)),
+        }
+    }
+
+    fn step(
+        &mut self,
+        path: PathBuf,
+        mut render: Render,
+        current: &mut Option<(PathBuf, Render)>,
+    ) -> Option<Sealing> {
+        match self.guarded(|s| render.step(&*s.disk)) {
+            Ok(Step::More) => {
+                *current = Some((path, render));
+                None
+            }
+            Ok(Step::Sealed(call, sealed)) => Some(Sealing::Done(call, sealed)),
+            Err(e) => {
+                let header = render.header();
+                Some(self.refused(path, Some((header.call, header.recording)), e))
+            }
+        }
+    }
+
+    fn refused(
+        &mut self,
+        path: PathBuf,
+        whose: Option<(CallId, RecordingId)>,
+        error: SealError,
+    ) -> Sealing {
+        match &error {
+            SealError::Disk { .. } => {
+                let from = Clock::process().now().as_micros() + RETRY_US;
+                self.waiting.push_back((from, path));
+                Sealing::Delayed(error)
+            }
+            SealError::Capture { .. } => {
+                self.guarded(|s| set_aside(&*s.disk, &path));
+                Sealing::Broken(whose, error)
+            }
+        }
+    }
+
+    /// Make what was written durable; also finds out whether a broken disk is well again.
+    fn sync(&mut self) {
+        let done = self.guarded(|s| {
+            s.disk.create_dirs(&capture_dir(&s.dir))?;
+            s.disk.sync(&s.dir)
+        });
+        self.shared.note_sync(done.err());
+    }
+
+    /// Run something that may block, so that the recorder sees when it does.
+    fn guarded<T>(&mut self, f: impl FnOnce(&mut Self) -> T) -> T {
+        let shared = Arc::clone(&self.shared);
+        shared
+            .sealer_busy_us
+            .store(Clock::process().now().as_micros(), Ordering::Relaxed);
+        let out = f(self);
+        shared.sealer_busy_us.store(0, Ordering::Relaxed);
+        out
+    }
+}
+
+struct RecorderGone;
+
+/// A file that is no capture keeps nobody from starting; a person may look at it.
+fn set_aside(disk: &dyn Disk, path: &Path) {
+    if let Err(e) = disk.rename(path, &path.with_extension("bad")) {
+        tracing::warn!(path = %path.display(), error = %e, "broken capture cannot be set aside");
+    }
+}
+
+/// Give way to media and signalling. Without the right to it nothing is lost.
+fn be_nice() {
+    let thread = rustix::thread::gettid();
+    if let Err(e) = rustix::process::setpriority_process(Some(thread), NICE) {
+        tracing::debug!(error = %e, "sealer runs at normal priority");
+    }
+}
+
+/// Captures of `dir` that wait to be sealed.
+pub(super) fn unsealed(disk: &dyn Disk, dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut paths = disk.list(&capture_dir(dir))?;
+    paths.retain(|path| path.extension().is_some_and(|e| e == "cap"));
+    Ok(paths)
+}
+
+/// What [`repair`] did.
+#[derive(Debug, Default)]
+pub struct RepairReport {
+    /// Captures that became recordings.
+    pub sealed: Vec<(CallId, SealedRecording)>,
+    /// Captures that did not, and why. Those the disk refused stay for the next try.
+    pub failed: Vec<SealError>,
+}
+
+/// Seal every capture that a killed process left in `dir`, now, on this thread. [`super::Recorder::start`] does the
+/// same in the background; never call this on a directory that a running recorder uses.
+#[must_use]
+pub fn repair(dir: &Path) -> RepairReport {
+    let disk = SystemDisk;
+    let mut report = RepairReport::default();
+    let paths = match unsealed(&disk, dir) {
+        Ok(paths) => paths,
+        Err(source) => {
+            report.failed.push(SealError::Disk {
+                step: "list",
+                path: capture_dir(dir),
+                source,
+            });
+            return report;
+        }
+    };
+    for path in paths {
+        match repair_one(&disk, dir, &path) {
+            Ok(sealed) => report.sealed.push(sealed),
+            Err(error) => {
+                if matches!(error, SealError::Capture { .. }) {
+                    set_aside(&disk, &path);
+                }
+                report.failed.push(error);
+            }
+        }
+    }
+    report
+}
+
+fn repair_one(
+    disk: &dyn Disk,
+    dir: &Path,
+    path: &Path,
+) -> Result<(CallId, SealedRecording), SealError> {
+    let mut render = Render::open(disk, dir, path)?;
+    loop {
+        match render.step(disk)? {
+            Step::More => {}
+            Step::Sealed(call, sealed) => return Ok((call, sealed)),
+        }
+    }
+}
