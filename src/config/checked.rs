@@ -264,7 +264,7 @@ pub struct Enrich {
 /// An HTTP line-data source (机主, 装机地址).
 #[derive(Clone, Debug)]
 pub struct LineDataSource {
-    /// `{number}` is replaced by the caller's number in display form, percent-encoded.
+    /// `{number}` is replaced by the caller's national digits: `13800138000`, `075588888888`.
     pub url: String,
     pub timeout: Duration,
     pub bearer: Option<Secret>,
