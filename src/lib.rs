@@ -19,9 +19,11 @@
 pub mod acd;
 pub mod call;
 pub mod call_record;
+pub mod cli;
 pub mod clock;
 pub mod conference;
 pub mod config;
+pub mod enrich;
 pub mod geo;
 pub mod id;
 pub mod limits;

@@ -2,6 +2,8 @@
 
 mod audio_recording;
 mod call_record;
+mod config;
+mod enrich;
 mod sdp;
 mod store;
 mod support;

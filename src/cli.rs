@@ -1,0 +1,423 @@
+//! The command line: what can be asked of the program, and which exit code means what.
+//!
+//! Owns: the words of `firstring --help`, reading the configuration for those commands that need one, exit codes.
+//! Refuses to know: how anything works; every command is one call into the module that does. Output for people goes to
+//! stdout, faults and logs to stderr.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{self, Config, Fault, Origins, Severity};
+
+/// It worked.
+const DONE: u8 = 0;
+/// It was tried and failed.
+const FAILED: u8 = 1;
+/// Nothing was tried: the command line or the configuration is wrong.
+const USAGE: u8 = 2;
+
+const AFTER_HELP: &str = "\
+Examples:
+  firstring demo                          a whole centre on this machine, with a page to look at
+  firstring check                         is the configuration good? every fault with line, reason and fix
+  firstring serve                         run the centre (systemd does this)
+  firstring config show --origin          every value in force and where it comes from
+  firstring replay /var/lib/firstring/journal
+  firstring module dispatch --secret-file /etc/firstring/secrets/destination-dispatch
+
+Exit codes:
+  0  it worked
+  1  it was tried and failed; stderr says what and why
+  2  nothing was tried: the command line or the configuration is wrong";
+
+/// Firstring: the call engine of a 120 medical emergency centre. No call is ever lost.
+#[derive(Debug, Parser)]
+#[command(name = "firstring", version, about, after_help = AFTER_HELP, arg_required_else_help = true)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    pub command: Command,
+    /// What is logged: a level (error, warn, info, debug, trace), or levels per module (info,firstring::sip=debug).
+    /// Numbers and names of people appear at debug and below only.
+    #[arg(
+        long,
+        global = true,
+        env = "FIRSTRING_LOG",
+        default_value = "info",
+        value_name = "LEVEL"
+    )]
+    pub log: String,
+    /// How it is logged: text for people, json for machines.
+    #[arg(long, global = true, env = "FIRSTRING_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+/// How lines of the log look.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// A whole centre on this machine: carriers, callers, seats and both modules, on embedded parts
+    Demo(Demo),
+    /// Run the centre until SIGTERM: then no new calls, calls end, everything is flushed
+    Serve(Serve),
+    /// Check the configuration and report every fault with file, line, reason and fix
+    Check(Check),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Read a journal, rebuild the state and print its hash; a changed byte is reported with its place
+    Replay(Replay),
+    /// Check that journal, records and recordings belong together and are unchanged
+    Verify(Verify),
+    /// Run a reference module: a process of its own that receives signed call records
+    #[command(subcommand)]
+    Module(ModuleCommand),
+    /// Run simulated centres in virtual time and check the invariants after every step
+    Simulate(Simulate),
+    /// Bring the database to this version's tables (serve does it by itself)
+    Migrate(Migrate),
+    /// Place one call, as a carrier would, and say what was heard
+    Ring(Ring),
+}
+
+/// Which configuration.
+#[derive(Clone, Debug, Args)]
+pub struct ConfigFile {
+    /// The configuration file
+    #[arg(
+        long,
+        short,
+        env = "FIRSTRING_CONFIG",
+        default_value = "/etc/firstring/firstring.toml",
+        value_name = "FILE"
+    )]
+    pub config: PathBuf,
+}
+
+/// `firstring demo`
+#[derive(Clone, Debug, Args)]
+pub struct Demo {
+    /// One call from ring to record, checked in sound and signatures, then the end
+    #[arg(long)]
+    pub once: bool,
+    /// Keep so many calls going: a busy evening
+    #[arg(long, value_name = "CALLS", value_parser = clap::value_parser!(u16).range(1..=200))]
+    pub load: Option<u16>,
+    /// This machine's address in the network, so that a real phone can dial 120
+    #[arg(long, value_name = "ADDRESS")]
+    pub host: Option<IpAddr>,
+    /// Port of the page
+    #[arg(long, default_value_t = 8120, value_name = "PORT")]
+    pub port: u16,
+    /// Keep everything in this folder instead of a throw-away one
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+}
+
+/// `firstring serve`
+#[derive(Clone, Debug, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    pub file: ConfigFile,
+}
+
+/// `firstring check`
+#[derive(Clone, Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// Count warnings as faults
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// `firstring config ...`
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Print every value in force; secrets as ***
+    Show(ConfigShow),
+}
+
+/// `firstring config show`
+#[derive(Clone, Debug, Args)]
+pub struct ConfigShow {
+    #[command(flatten)]
+    pub file: ConfigFile,
+    /// Say of each value where it comes from: a line of the file, a variable, or the default
+    #[arg(long)]
+    pub origin: bool,
+}
+
+/// `firstring replay`
+#[derive(Clone, Debug, Args)]
+pub struct Replay {
+    /// A journal segment, or the folder of a journal
+    pub journal: PathBuf,
+}
+
+/// `firstring verify`
+#[derive(Clone, Debug, Args)]
+pub struct Verify {
+    #[command(flatten)]
+    pub file: ConfigFile,
+}
+
+/// `firstring module ...`
+#[derive(Clone, Debug, Subcommand)]
+pub enum ModuleCommand {
+    /// 派车: an incident per call, vehicles sent, changed and cancelled from its page
+    Dispatch(Module),
+    /// 病历: every record kept for the patient's file
+    Emr(Module),
+}
+
+/// `firstring module dispatch|emr`
+#[derive(Clone, Debug, Args)]
+pub struct Module {
+    /// Where it listens for deliveries (/hook) and shows its page (/)
+    #[arg(long, default_value = "127.0.0.1:0", value_name = "ADDRESS:PORT")]
+    pub listen: SocketAddr,
+    /// Its own database, made if missing
+    #[arg(long, value_name = "FILE")]
+    pub database: PathBuf,
+    /// File with the secret it shares with the engine (whsec_...)
+    #[arg(long, value_name = "FILE")]
+    pub secret_file: PathBuf,
+    /// The engine's address, for reports back
+    #[arg(long, value_name = "URL", requires = "token_file")]
+    pub engine: Option<String>,
+    /// File with its API token of role module
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+}
+
+/// `firstring simulate`
+#[derive(Clone, Debug, Args)]
+pub struct Simulate {
+    /// How many centres
+    #[arg(long, default_value_t = 100)]
+    pub seeds: u64,
+    /// The first seed; a failing one is run again by `--first N --seeds 1`
+    #[arg(long, default_value_t = 1)]
+    pub first: u64,
+    /// Virtual minutes of each
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1440))]
+    pub minutes: u32,
+    /// Print every step of each seed
+    #[arg(long)]
+    pub trace: bool,
+}
+
+/// `firstring migrate`
+#[derive(Clone, Debug, Args)]
+pub struct Migrate {
+    #[command(flatten)]
+    pub file: ConfigFile,
+}
+
+/// `firstring ring`
+#[derive(Clone, Debug, Args)]
+pub struct Ring {
+    /// Whom to call, such as sip:120@192.0.2.10:5060
+    pub target: String,
+    /// The calling number shown
+    #[arg(long, default_value = "13800138000")]
+    pub from: String,
+    /// What the caller says (WAV, 8 kHz mono); a tone otherwise
+    #[arg(long, value_name = "FILE")]
+    pub say: Option<PathBuf>,
+    /// Seconds until the caller hangs up
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub seconds: u32,
+}
+
+/// Does what the command line says.
+#[must_use]
+pub fn run(line: CommandLine) -> ExitCode {
+    let code = match line.command {
+        Command::Check(check) => run_check(&check),
+        Command::Config(ConfigCommand::Show(show)) => run_config_show(&show),
+        Command::Demo(demo) => run_demo(&demo),
+        Command::Serve(serve) => with_config(&serve.file, |config, _| run_serve(config, &serve)),
+        Command::Replay(replay) => run_replay(&replay),
+        Command::Verify(verify) => with_config(&verify.file, |config, _| run_verify(config)),
+        Command::Module(ModuleCommand::Dispatch(module)) => run_module("dispatch", &module),
+        Command::Module(ModuleCommand::Emr(module)) => run_module("emr", &module),
+        Command::Simulate(simulate) => run_simulate(&simulate),
+        Command::Migrate(migrate) => with_config(&migrate.file, |config, _| run_migrate(config)),
+        Command::Ring(ring) => run_ring(&ring),
+    };
+    ExitCode::from(code)
+}
+
+/// Loads the configuration, says its warnings, and goes on when it is good.
+fn with_config(file: &ConfigFile, go_on: impl FnOnce(Config, &Origins) -> u8) -> u8 {
+    match config::load(&file.config) {
+        Ok((config, origins)) => {
+            report(&origins.warnings);
+            go_on(config, &origins)
+        }
+        Err(faults) => {
+            report(&faults);
+            eprintln!("{}: refused, {}", file.config.display(), summary(&faults));
+            USAGE
+        }
+    }
+}
+
+fn report(faults: &[Fault]) {
+    for fault in faults {
+        eprintln!("{fault}");
+    }
+}
+
+/// `2 errors, 1 warning`
+fn summary(faults: &[Fault]) -> String {
+    let count = |severity, word: &str| {
+        let n = faults
+            .iter()
+            .filter(|fault| fault.severity == severity)
+            .count();
+        format!("{n} {word}{}", if n == 1 { "" } else { "s" })
+    };
+    format!(
+        "{}, {}",
+        count(Severity::Error, "error"),
+        count(Severity::Warning, "warning")
+    )
+}
+
+fn run_check(check: &Check) -> u8 {
+    with_config(&check.file, |config, origins| {
+        println!(
+            "{}: good, {}; {} trunks, {} seats, {} destinations",
+            check.file.config.display(),
+            summary(&origins.warnings),
+            config.sip.trunks.len(),
+            config.sip.seats.len(),
+            config.destinations.len()
+        );
+        if check.strict && !origins.warnings.is_empty() {
+            FAILED
+        } else {
+            DONE
+        }
+    })
+}
+
+fn run_config_show(show: &ConfigShow) -> u8 {
+    with_config(&show.file, |_, origins| {
+        if show.origin {
+            print!("{origins}");
+        } else {
+            for value in &origins.values {
+                println!("{} = {}", value.key, value.value);
+            }
+        }
+        DONE
+    })
+}
+
+fn run_demo(_demo: &Demo) -> u8 {
+    not_built("demo")
+}
+
+fn run_serve(_config: Config, _serve: &Serve) -> u8 {
+    not_built("serve")
+}
+
+fn run_replay(replay: &Replay) -> u8 {
+    missing_path(&replay.journal).unwrap_or_else(|| not_built("replay"))
+}
+
+fn run_verify(_config: Config) -> u8 {
+    not_built("verify")
+}
+
+fn run_module(name: &str, module: &Module) -> u8 {
+    missing_path(&module.secret_file).unwrap_or_else(|| not_built(&format!("module {name}")))
+}
+
+fn run_simulate(_simulate: &Simulate) -> u8 {
+    not_built("simulate")
+}
+
+fn run_migrate(_config: Config) -> u8 {
+    not_built("migrate")
+}
+
+fn run_ring(_ring: &Ring) -> u8 {
+    not_built("ring")
+}
+
+/// A file that must be there and is not.
+fn missing_path(path: &Path) -> Option<u8> {
+    if path.exists() {
+        return None;
+    }
+    eprintln!("{} does not exist: name an existing file", path.display());
+    Some(USAGE)
+}
+
+fn not_built(command: &str) -> u8 {
+    eprintln!("firstring {command} is not built in this version");
+    FAILED
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed_and_its_help_has_examples_and_exit_codes() {
+        CommandLine::command().debug_assert();
+        let help = CommandLine::command().render_long_help().to_string();
+        for part in [
+            "Examples:",
+            "Exit codes:",
+            "demo",
+            "serve",
+            "check",
+            "config",
+            "replay",
+            "verify",
+            "module",
+            "simulate",
+            "migrate",
+            "ring",
+        ] {
+            assert!(help.contains(part), "{part} is not in the help:\n{help}");
+        }
+    }
+
+    #[test]
+    fn what_people_type_is_understood() {
+        for line in [
+            "firstring demo --once",
+            "firstring demo --load 20 --host 192.0.2.7",
+            "firstring serve -c x.toml",
+            "firstring check --strict --config x.toml",
+            "firstring config show --origin",
+            "firstring replay journal",
+            "firstring verify",
+            "firstring module dispatch --database d.db --secret-file s --engine http://127.0.0.1:8120 --token-file t",
+            "firstring simulate --seeds 1000",
+            "firstring ring sip:120@127.0.0.1:5060 --seconds 5 --log debug --log-format json",
+        ] {
+            if let Err(error) = CommandLine::try_parse_from(line.split(' ')) {
+                panic!("{line}: {error}");
+            }
+        }
+        assert!(CommandLine::try_parse_from(["firstring", "demo", "--load", "0"]).is_err());
+        assert!(CommandLine::try_parse_from(["firstring"]).is_err());
+    }
+}
