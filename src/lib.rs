@@ -30,7 +30,7 @@ pub mod limits;
 pub mod matrix;
 pub mod media;
 pub mod phone;
-pub mod store;
 pub mod sip;
+pub mod store;
 pub mod switch;
 pub mod time;
