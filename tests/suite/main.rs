@@ -1,5 +1,6 @@
 //! One binary for every test that needs more than its own module.
 
+mod audio_plane;
 mod audio_recording;
 mod call_record;
 mod config;

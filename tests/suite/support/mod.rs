@@ -3,4 +3,5 @@
 
 pub mod one_call;
 pub mod postgres;
+pub mod rtp_peer;
 pub mod tone;
