@@ -182,9 +182,9 @@ fn salvage(bytes: &[u8]) -> WireError {
         return dropped;
     };
     let headers = headers(&request.headers);
-    match essentials(&headers) {
+    match essentials(&headers, true) {
         Ok(is) => refused(400, "not a readable SIP message", headers, is),
-        Err(_) => dropped,
+        Err(_) => incomplete(headers, "not a readable SIP message"),
     }
 }
 
@@ -208,7 +208,7 @@ fn convert(message: WireMessage) -> Result<Message, WireError> {
         WireMessage::Request(request) => {
             let headers = headers(&request.headers);
             let method = Method::from_token(&request.method.to_string());
-            let is = match essentials(&headers) {
+            let is = match essentials(&headers, false) {
                 Ok(is) => is,
                 Err(_) if method == Method::Ack => {
                     return Err(WireError::Dropped {
@@ -242,7 +242,7 @@ fn convert(message: WireMessage) -> Result<Message, WireError> {
         }
         WireMessage::Response(response) => {
             let headers = headers(&response.headers);
-            let is = essentials(&headers).map_err(|reason| WireError::Dropped { reason })?;
+            let is = essentials(&headers, false).map_err(|reason| WireError::Dropped { reason })?;
             Ok(Message::Response(Box::new(Response {
                 status: response.status.code(),
                 headers,
@@ -273,7 +273,7 @@ fn incomplete(headers: Headers, reason: &'static str) -> WireError {
             patched.push(name, value);
         }
     }
-    match essentials(&patched) {
+    match essentials(&patched, true) {
         Ok(is) => refused(400, reason, patched, is),
         Err(_) => WireError::Dropped { reason },
     }
@@ -296,10 +296,10 @@ fn headers(wire: &sipx_sip::Headers) -> Headers {
 }
 
 /// What every usable message carries.
-fn essentials(headers: &Headers) -> Result<Essentials, &'static str> {
+fn essentials(headers: &Headers, is_lenient: bool) -> Result<Essentials, &'static str> {
     let via = headers
         .first("Via")
-        .and_then(via)
+        .and_then(|v| via(v, is_lenient))
         .ok_or("no readable Via")?;
     let from = headers
         .first("From")
@@ -327,18 +327,32 @@ fn essentials(headers: &Headers) -> Result<Essentials, &'static str> {
     })
 }
 
-/// The topmost Via of a header value.
-fn via(value: &[u8]) -> Option<Via> {
+/// The topmost Via of a header value. Leniently read it is good enough to say "400" to.
+fn via(value: &[u8], is_lenient: bool) -> Option<Via> {
     let top = super::address::split(value, b',').into_iter().next()?;
-    let via = WireVia::parse_one(top).ok()?;
     let text = |v: &[u8]| String::from_utf8_lossy(v).into_owned();
-    let (host, _) = host_port(&text(&via.host.to_bytes()))?;
+    if let Ok(via) = WireVia::parse_one(top) {
+        let (host, _) = host_port(&text(&via.host.to_bytes()))?;
+        return Some(Via {
+            transport: text(&via.transport).to_ascii_uppercase(),
+            host,
+            port: via.port,
+            branch: via.branch().map(text).filter(|b| !b.is_empty()),
+            rport: via.rport().is_some(),
+        });
+    }
+    if !is_lenient {
+        return None;
+    }
+    let params = super::address::params(top);
+    let (protocol, sent_by) = params.first()?.0.split_once(' ')?;
+    let (host, port) = host_port(sent_by)?;
     Some(Via {
-        transport: text(&via.transport).to_ascii_uppercase(),
+        transport: protocol.rsplit('/').next()?.to_ascii_uppercase(),
         host,
-        port: via.port,
-        branch: via.branch().map(text).filter(|b| !b.is_empty()),
-        rport: via.rport().is_some(),
+        port,
+        branch: super::address::find(&params, "branch").cloned().flatten(),
+        rport: super::address::find(&params, "rport").is_some(),
     })
 }
 

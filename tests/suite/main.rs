@@ -11,4 +11,6 @@ mod support;
 mod transport;
 mod wire_bench;
 mod wire_pair;
+mod wire_peers;
 mod wire_smoke;
+mod wire_torture;

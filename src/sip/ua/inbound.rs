@@ -56,7 +56,11 @@ impl Ua {
         let audio_address =
             address.unwrap_or_else(|| std::net::SocketAddr::from(([0, 0, 0, 0], 0)));
         let audio = Audio::new(audio_address, u64::from(self.random.number()), &profile);
-        let tag = self.random.tag();
+        let tag = request
+            .is
+            .to
+            .tag()
+            .map_or_else(|| self.random.tag(), str::to_owned);
         let dialog = Dialog::arriving(
             &request,
             tag,

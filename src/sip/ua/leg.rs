@@ -136,7 +136,7 @@ impl Ua {
 
     /// Hands the far side's half to media and tells a hold.
     pub(super) fn connect(&mut self, leg: &mut Leg, session: Session) {
-        let held = matches!(session.direction, Direction::SendOnly | Direction::Inactive);
+        let held = session.direction != Direction::SendRecv;
         if leg.media_open {
             self.gate.connect(leg.id, session);
         }

@@ -46,7 +46,11 @@ impl Ua {
                     self.ack(now, leg, &request);
                 }
             }
-            Method::Invite if !to_tag => self.first_invite(now, request, flow, accepting),
+            // A To tag of a call that nobody here knows: a dialog from before a restart. Taken as a new call
+            // (RFC 3261 12.2.2); a known Call-ID with wrong tags is no such thing.
+            Method::Invite if !to_tag || (leg.is_none() && !self.knows(&request.is.call_id)) => {
+                self.first_invite(now, request, flow, accepting);
+            }
             Method::Cancel => self.cancel(now, &request, flow),
             Method::Register if !to_tag => self.register(now, &request, flow),
             _ if leg.is_none() => self.stray(&request, flow, to_tag),
@@ -70,6 +74,15 @@ impl Ua {
             None => leg.opening.is_some() && request.is.from.tag().is_none(),
         };
         same.then_some(*id)
+    }
+
+    /// Whether any dialog has this Call-ID.
+    fn knows(&self, call_id: &str) -> bool {
+        let first = (call_id.to_owned(), String::new());
+        self.by_dialog
+            .range(first..)
+            .next()
+            .is_some_and(|((id, _), _)| id == call_id)
     }
 
     /// A transaction for a request; absorbed repetitions and a full table give none.
