@@ -27,12 +27,14 @@ impl Switch {
         }
         if let Some(call) = self.call_of_invite(&arrival.invite_key) {
             self.rejoin(call, &arrival.invite_key);
-            if !arrival.refused_capacity {
-                self.release_stray(arrival, Cause::Restarted);
+            // While that call is open this is a fork of it. Once it has ended, somebody is calling: take him.
+            if self.calls.get(&call).is_some_and(|c| !c.is_closing()) {
+                if !arrival.refused_capacity {
+                    self.release_stray(arrival, Cause::Withdrawn);
+                }
+                return;
             }
-            return;
         }
-        self.remember_invite(&arrival.invite_key, arrival.call);
         self.totals.arrived += 1;
         let refused = arrival.refused_capacity;
         if refused || self.is_full() {
@@ -41,6 +43,7 @@ impl Switch {
             }
             return self.refuse(arrival);
         }
+        self.remember_invite(&arrival.invite_key, arrival.call);
         self.accept(arrival);
     }
 
@@ -250,16 +253,19 @@ impl Switch {
                 .as_micros()
                 .saturating_sub(i64::from(RECENT_SPAN.0) * 1000),
         );
-        while let Some((at, _)) = self.recent_order.front() {
+        while let Some((at, _, _)) = self.recent_order.front() {
             if *at >= oldest && self.recent_order.len() < RECENT_INVITES_MAX {
                 break;
             }
-            if let Some((_, old)) = self.recent_order.pop_front() {
+            if let Some((_, old, of)) = self.recent_order.pop_front()
+                && self.recent.get(&old) == Some(&of)
+            {
                 self.recent.remove(&old);
             }
         }
         self.recent.insert(key.to_owned(), call);
-        self.recent_order.push_back((self.now, key.to_owned()));
+        self.recent_order
+            .push_back((self.now, key.to_owned(), call));
     }
 
     fn answer_policy(&self, ingress: &Ingress) -> AnswerPolicy {

@@ -221,7 +221,7 @@ impl Switch {
             | Duty::Unreachable { .. } => false,
         });
         if dials {
-            self.seat_step(&seat, "seat.dialled_unknown", Duty::returned);
+            self.seat_returned(&seat);
         }
     }
 

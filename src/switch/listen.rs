@@ -3,7 +3,6 @@
 use super::party::unknown_call;
 use super::timers::TimerKey;
 use super::{Actor, CommandError, CommandReply, EventKind, Switch};
-use crate::acd::Duty;
 use crate::call::{Cause, Leg, LegCommand, LegFact, Party};
 use crate::id::{CallId, LegId, SeatId};
 
@@ -74,7 +73,7 @@ impl Switch {
     pub(super) fn dismiss_listener(&mut self, call: CallId, leg: LegId, seat: &SeatId) {
         let removed = self.release(call, leg, Cause::Withdrawn);
         self.listener_gone(call, leg, seat, removed);
-        self.seat_step(seat, "listener.dismissed_twice", Duty::returned);
+        self.seat_returned(seat);
     }
 
     /// A fact of a listener's leg.
@@ -99,14 +98,12 @@ impl Switch {
     fn listener_ended(&mut self, call: CallId, leg: LegId, seat: &SeatId, lost: bool) {
         let removed = self.forget_leg(call, leg);
         self.listener_gone(call, leg, seat, removed);
-        let now = self.now;
-        self.seat_step(seat, "listener.ended_twice", |duty| {
-            if lost {
-                duty.phone_died(now)
-            } else {
-                duty.returned()
-            }
-        });
+        if lost {
+            let now = self.now;
+            self.seat_step(seat, "listener.lost_twice", |duty| duty.phone_died(now));
+        } else {
+            self.seat_returned(seat);
+        }
         self.refresh_matrix(call);
     }
 

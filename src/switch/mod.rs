@@ -82,7 +82,7 @@ pub struct Switch {
     past: BTreeMap<CallId, u64>,
     past_order: VecDeque<CallId>,
     recent: BTreeMap<String, CallId>,
-    recent_order: VecDeque<(Timestamp, String)>,
+    recent_order: VecDeque<(Timestamp, String, CallId)>,
     queue: acd::Queue,
     seats: BTreeMap<SeatId, acd::Seat>,
     trunks: BTreeMap<TrunkId, Trunk>,

@@ -194,10 +194,21 @@ impl Switch {
         }
     }
 
-    /// A seat's call is over. Without a registration its phone is taken for dead.
+    /// A seat's call is over.
     pub(super) fn seat_hung_up(&mut self, id: &SeatId) {
         let until = self.now + self.policy.timers.wrap_up;
         self.seat_step(id, "seat.hung_up_twice", |duty| duty.hung_up(until));
+        self.doubt_phone(id);
+    }
+
+    /// A seat's listening or its own call is over.
+    pub(super) fn seat_returned(&mut self, id: &SeatId) {
+        self.seat_step(id, "seat.returned_twice", Duty::returned);
+        self.doubt_phone(id);
+    }
+
+    /// A phone that lost its registration during a call is taken for dead after it.
+    fn doubt_phone(&mut self, id: &SeatId) {
         let now = self.now;
         if self.seats.get(id).is_some_and(|s| s.binding.is_none()) {
             self.seat_step(id, "seat.dead_twice", |duty| duty.phone_died(now));

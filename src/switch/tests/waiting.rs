@@ -390,13 +390,40 @@ fn repeated_invite_joins_its_record_and_makes_no_new_call() {
     rig.seals(call);
     rig.input(InputKind::ArrivedAgain { invite_key: key });
     assert_eq!(rig.count("call.rejoined"), 2, "also after it settled");
+    assert_eq!(rig.switch.view().arrived, 1);
+}
+
+#[test]
+fn fork_of_an_open_call_joins_it_and_its_leg_is_released() {
+    let mut rig = Rig::new();
+    let arrival = rig.arrival("ct");
+    rig.arrives_as(arrival.clone());
     let mut fork = arrival;
     fork.call = CallId(rig.id());
     fork.leg = LegId(rig.id());
     let (_, stray) = rig.arrives_as(fork);
     assert_eq!(rig.count("call.received"), 1);
-    assert_eq!(rig.released(stray), Some(Cause::Restarted));
-    assert_eq!(rig.switch.view().arrived, 1);
+    assert_eq!(rig.count("call.rejoined"), 1);
+    assert_eq!(rig.released(stray), Some(Cause::Withdrawn));
+}
+
+#[test]
+fn caller_whose_carrier_tries_again_after_the_call_ended_or_was_refused_is_taken() {
+    for refused in [true, false] {
+        let mut rig = Rig::new();
+        let mut arrival = rig.arrival("ct");
+        arrival.refused_capacity = refused;
+        let (_, leg) = rig.arrives_as(arrival.clone());
+        if !refused {
+            rig.hangs_up(leg);
+        }
+        arrival.call = CallId(rig.id());
+        arrival.leg = LegId(rig.id());
+        arrival.refused_capacity = false;
+        let (call, leg) = rig.arrives_as(arrival);
+        assert_eq!(rig.released(leg), None);
+        assert_eq!(rig.state(call), Some(CallState::Arriving));
+    }
 }
 
 #[test]
