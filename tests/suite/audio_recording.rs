@@ -744,8 +744,8 @@ fn captures_of_a_killed_process_are_sealed_at_the_next_start_and_rubbish_is_set_
     let open = next.path().join("open");
     std::fs::create_dir_all(&open).unwrap();
     // Torn in the middle of a record, and one byte damaged in the middle of the file.
-    // (52 bytes of header, 14 of the track's record, 187 of each frame's.)
-    let mut torn = bytes[..52 + 14 + 300 * 187 + 90].to_vec();
+    // (52 bytes of header, 14 of the track's record, 188 of each frame's.)
+    let mut torn = bytes[..52 + 14 + 300 * 188 + 90].to_vec();
     torn[20_000] ^= 0x10;
     std::fs::write(open.join(cap.file_name().unwrap()), &torn).unwrap();
     std::fs::write(

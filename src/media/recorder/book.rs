@@ -21,8 +21,8 @@ use crate::media::tap::TapFrame;
 const BUFFER_BYTES: usize = 8 * 1024;
 /// A buffer that grew past this while the disk was away is given back.
 const BUFFER_KEEP_BYTES: usize = 256 * 1024;
-/// What waits at least this long is written at the next pass (<= 100 ms with a pass every 50 ms).
-const DUE_US: i64 = 45_000;
+/// What waits at least this long is written: just over a pass, so that a call is written every second one (<= 96 ms).
+const DUE_US: i64 = 50_000;
 /// So much is written whatever its age.
 const DUE_BYTES: usize = 16 * 1024;
 /// A silent call leaves a mark this often, so that its length survives a kill.

@@ -1,12 +1,14 @@
-//! The recorder's own thread: empties the rings every 50 ms, hands the writer a batch, tells the switch. It touches
+//! The recorder's own thread: empties the rings every 48 ms, hands the writer a batch, tells the switch. It touches
 //! no file, so nothing that a disk does can keep it from the rings.
 //!
 //! ```text
 //! pass: controls -> rings -> replies of the writer -> marks and ends -> next batch (when none is away)
 //!       -> results of the sealer -> jobs for it -> alarms -> events;  then sleep, unless it shall stop
 //! ```
+//! A panic costs what the pass was doing, raises recording.failed, and the next pass goes on.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +27,8 @@ use crate::media::tap::{TapControl, TapFrame};
 use crate::switch::{InputKind, RecordingEvent};
 use crate::time::Timestamp;
 
-const PASS: Duration = Duration::from_millis(50);
+/// A call is written every second pass.
+const PASS: Duration = Duration::from_millis(48);
 /// Pace of passes while stopping.
 const PASS_STOPPING: Duration = Duration::from_millis(5);
 /// Writes that the disk refused are tried again after this.
@@ -53,9 +56,10 @@ pub(super) struct Drain {
     parts: Parts,
     book: Book,
     health: Health,
-    /// The batch at home, empty; none while it is with the writer.
-    batch: Option<Vec<Job>>,
-    batch_sent_us: i64,
+    /// The batch at home, empty.
+    batch: Vec<Job>,
+    /// Since when the batch is with the writer.
+    batch_sent_us: Option<i64>,
     write_error: Option<String>,
     retry_us: i64,
     seal_error: Option<String>,
@@ -71,8 +75,8 @@ impl Drain {
             book: Book::new(parts.options.spool_bytes_max),
             parts,
             health: Health::default(),
-            batch: Some(Vec::new()),
-            batch_sent_us: 0,
+            batch: Vec::new(),
+            batch_sent_us: None,
             write_error: None,
             retry_us: 0,
             seal_error: None,
@@ -86,7 +90,11 @@ impl Drain {
     pub(super) fn run(mut self) {
         loop {
             let now = now_us();
-            self.pass(now);
+            if catch_unwind(AssertUnwindSafe(|| self.pass(now))).is_err() {
+                self.loss = Some(String::from(
+                    "the recorder met a fault of its own and goes on; audio may be missing. Report the log's panic",
+                ));
+            }
             let stop_by = self.parts.shared.stop_by_us.load(Ordering::Relaxed);
             if stop_by == 0 {
                 std::thread::park_timeout(PASS);
@@ -192,6 +200,7 @@ impl Drain {
         let Ok(mut batch) = self.parts.replies.try_recv() else {
             return;
         };
+        self.batch_sent_us = None;
         self.write_error = None;
         for job in batch.drain(..) {
             let file = capture_name(job.call);
@@ -200,30 +209,29 @@ impl Drain {
                 self.retry_us = now + RETRY_US;
             }
         }
-        self.batch = Some(batch);
+        self.batch = batch;
     }
 
     fn send_batch(&mut self, now: i64) {
         if self.write_error.is_some() && now < self.retry_us {
             return;
         }
-        let Some(mut batch) = self.batch.take() else {
-            return;
-        };
-        self.book.due(now, &mut batch);
-        if batch.is_empty() {
-            self.batch = Some(batch);
+        if self.batch_sent_us.is_some() {
             return;
         }
-        self.batch_sent_us = now;
+        let mut batch = std::mem::take(&mut self.batch);
+        self.book.due(now, &mut batch);
+        if batch.is_empty() {
+            self.batch = batch;
+            return;
+        }
         match self.parts.batches.try_send(batch) {
-            Ok(()) => {}
+            Ok(()) => self.batch_sent_us = Some(now),
             // The writer is gone: nothing is written any more, and the alarm says so.
             Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => {
                 for job in batch {
                     self.book.took(job);
                 }
-                self.batch = Some(Vec::new());
                 self.write_error = Some(String::from("the writing thread is gone; restart"));
                 self.retry_us = now + RETRY_US;
             }
@@ -311,7 +319,7 @@ impl Drain {
         let busy = shared.sealer_busy_us.load(Ordering::Relaxed);
         let signs = Signs {
             write_error: self.write_error.clone(),
-            writing_since_us: self.batch.is_none().then_some(self.batch_sent_us),
+            writing_since_us: self.batch_sent_us,
             sealing_since_us: (busy != 0).then_some(busy),
             seal_error: self.seal_error.clone().or_else(|| shared.sync_error()),
             spool_bytes: self.book.spool_bytes(),

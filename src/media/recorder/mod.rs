@@ -6,7 +6,7 @@
 //! docs/adr/0006-recording.md.
 //!
 //! ```text
-//! workers --ring each--> recorder (every 50 ms) --batch--> recorder-disk    appends <dir>/open/<call>.cap
+//! workers --ring each--> recorder (every 48 ms) --batch--> recorder-disk    appends <dir>/open/<call>.cap
 //! plane --TapControl-->     |   ^------done------'
 //!                           +--closed calls--> recorder-seal   writes <dir>/yyyy/mm/dd/<call>.wav, syncs once a second
 //!                           '--events: Recording{Started | Sealed | Failed}, Alarm{recording.late | recording.failed}
@@ -39,7 +39,7 @@ pub use seal::{RepairReport, repair};
 /// Audio that may wait in memory while the disk takes no writes: 10 minutes of 26 recorded two-party calls, 2 of
 /// 120. Taken only when needed. Past it audio is lost, noted and alarmed.
 pub const SPOOL_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// Controls waiting for the recorder, which reads them every 50 ms.
+/// Controls waiting for the recorder, which reads them every 48 ms.
 const CONTROLS_MAX: usize = 8192;
 
 /// Why the recorder does not run. A bad disk is no reason: it starts and alarms.

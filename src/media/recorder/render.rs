@@ -40,6 +40,9 @@ pub enum SealError {
         path: PathBuf,
         source: io::Error,
     },
+    /// A fault of ours while rendering; the capture is set aside for a person.
+    #[error("{}: the renderer met a fault of its own", path.display())]
+    Fault { path: PathBuf },
     /// The file holds no capture; nothing can be made of it.
     #[error("{}: {source}", path.display())]
     Capture { path: PathBuf, source: CaptureError },

@@ -7,6 +7,7 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -108,7 +109,11 @@ impl Sealer {
         mut render: Render,
         current: &mut Option<(PathBuf, Render)>,
     ) -> Option<Sealing> {
-        match self.guarded(|s| render.step(&*s.disk)) {
+        let step = self.guarded(|s| {
+            catch_unwind(AssertUnwindSafe(|| render.step(&*s.disk)))
+                .unwrap_or_else(|_| Err(SealError::Fault { path: path.clone() }))
+        });
+        match step {
             Ok(Step::More) => {
                 *current = Some((path, render));
                 None
@@ -133,7 +138,7 @@ impl Sealer {
                 self.waiting.push_back((from, path));
                 Sealing::Delayed(error)
             }
-            SealError::Capture { .. } => {
+            SealError::Capture { .. } | SealError::Fault { .. } => {
                 self.guarded(|s| set_aside(&*s.disk, &path));
                 Sealing::Broken(whose, error)
             }

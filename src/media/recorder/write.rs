@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -28,7 +29,11 @@ impl Writer {
         let mut files = BTreeMap::new();
         while let Ok(mut batch) = self.batches.recv() {
             for job in &mut batch {
-                job.error = self.write(&mut files, job).err();
+                let written = catch_unwind(AssertUnwindSafe(|| self.write(&mut files, job)));
+                job.error = match written {
+                    Ok(result) => result.err(),
+                    Err(_) => Some(io::Error::other("a fault of the recorder's own")),
+                };
             }
             if self.replies.send(batch).is_err() {
                 return;
