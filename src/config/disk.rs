@@ -138,9 +138,10 @@ pub(super) fn private_key(path: &Path) -> Result<(), Complaint> {
 }
 
 /// The profiles of a folder by name, and what is wrong with which file.
-pub(super) fn profiles(
-    folder: &Path,
-) -> Result<(BTreeMap<String, Profile>, Vec<(PathBuf, Complaint)>), Complaint> {
+pub(super) type Profiles = (BTreeMap<String, Profile>, Vec<(PathBuf, Complaint)>);
+
+/// Reads every `.toml` file of `folder`.
+pub(super) fn profiles(folder: &Path) -> Result<Profiles, Complaint> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {

@@ -1,4 +1,13 @@
 //! One binary for every test that needs more than its own module.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm,
+    clippy::too_many_lines,
+    unreachable_pub,
+    reason = "a test may fail loudly, read the clock and tell a story in one piece"
+)]
 
 mod audio_plane;
 mod audio_recording;
