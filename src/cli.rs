@@ -7,10 +7,13 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, Config, Fault, Origins, Severity};
+use crate::store::records::Store;
+use crate::{demo, engine, modules};
 
 /// It worked.
 const DONE: u8 = 0;
@@ -75,8 +78,6 @@ pub enum Command {
     Config(ConfigCommand),
     /// Read a journal, rebuild the state and print its hash; a changed byte is reported with its place
     Replay(Replay),
-    /// Check that journal, records and recordings belong together and are unchanged
-    Verify(Verify),
     /// Run a reference module: a process of its own that receives signed call records
     #[command(subcommand)]
     Module(ModuleCommand),
@@ -127,6 +128,12 @@ pub struct Demo {
 pub struct Serve {
     #[command(flatten)]
     pub file: ConfigFile,
+    /// Write the bound addresses here (JSON) when everything listens
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+    /// Seconds that open calls may go on after SIGTERM; a second SIGTERM ends the waiting
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub drain_s: u64,
 }
 
 /// `firstring check`
@@ -161,13 +168,6 @@ pub struct ConfigShow {
 pub struct Replay {
     /// A journal segment, or the folder of a journal
     pub journal: PathBuf,
-}
-
-/// `firstring verify`
-#[derive(Clone, Debug, Args)]
-pub struct Verify {
-    #[command(flatten)]
-    pub file: ConfigFile,
 }
 
 /// `firstring module ...`
@@ -248,9 +248,10 @@ pub fn run(line: CommandLine) -> ExitCode {
         Command::Demo(demo) => run_demo(&demo),
         Command::Serve(serve) => with_config(&serve.file, |config, _| run_serve(config, &serve)),
         Command::Replay(replay) => run_replay(&replay),
-        Command::Verify(verify) => with_config(&verify.file, |config, _| run_verify(config)),
-        Command::Module(ModuleCommand::Dispatch(module)) => run_module("dispatch", &module),
-        Command::Module(ModuleCommand::Emr(module)) => run_module("emr", &module),
+        Command::Module(ModuleCommand::Dispatch(module)) => {
+            run_module(modules::Kind::Dispatch, &module)
+        }
+        Command::Module(ModuleCommand::Emr(module)) => run_module(modules::Kind::Emr, &module),
         Command::Simulate(simulate) => run_simulate(&simulate),
         Command::Migrate(migrate) => with_config(&migrate.file, |config, _| run_migrate(config)),
         Command::Ring(ring) => run_ring(&ring),
@@ -326,36 +327,115 @@ fn run_config_show(show: &ConfigShow) -> u8 {
     })
 }
 
-fn run_demo(_demo: &Demo) -> u8 {
-    not_built("demo")
+fn run_demo(demo: &Demo) -> u8 {
+    let options = demo::Options {
+        once: demo.once,
+        load: demo.load,
+        host: demo.host,
+        port: demo.port,
+        dir: demo.dir.clone(),
+    };
+    run_async(demo::run(options, async {
+        drop(tokio::signal::ctrl_c().await);
+    }))
 }
 
-fn run_serve(_config: Config, _serve: &Serve) -> u8 {
-    not_built("serve")
+fn run_serve(config: Config, serve: &Serve) -> u8 {
+    let options = engine::ServeOptions {
+        config: serve.file.config.clone(),
+        ready_file: serve.ready_file.clone(),
+        drain: Duration::from_secs(serve.drain_s),
+    };
+    run_async(async move {
+        let hash = engine::serve(config, options).await?;
+        println!("state {hash}");
+        Ok::<(), engine::ServeError>(())
+    })
 }
 
 fn run_replay(replay: &Replay) -> u8 {
-    missing_path(&replay.journal).unwrap_or_else(|| not_built("replay"))
+    if let Some(code) = missing_path(&replay.journal) {
+        return code;
+    }
+    match engine::replay(&replay.journal) {
+        Ok(replayed) => {
+            println!("{} inputs, {} events", replayed.inputs, replayed.events);
+            println!("state {}", replayed.state_hash);
+            DONE
+        }
+        Err(error) => failed(&error),
+    }
 }
 
-fn run_verify(_config: Config) -> u8 {
-    not_built("verify")
+fn run_module(kind: modules::Kind, module: &Module) -> u8 {
+    let read = |path: &Path| std::fs::read_to_string(path).map(|text| text.trim().to_owned());
+    if let Some(code) = missing_path(&module.secret_file) {
+        return code;
+    }
+    let (secret, token) = match (
+        read(&module.secret_file),
+        module.token_file.as_deref().map(read).transpose(),
+    ) {
+        (Ok(secret), Ok(token)) => (secret, token),
+        (Err(error), _) | (_, Err(error)) => return failed(&error),
+    };
+    let options = modules::Options {
+        kind,
+        listen: module.listen,
+        database: module.database.clone(),
+        secret,
+        engine: module.engine.clone(),
+        token,
+    };
+    run_async(modules::run(options, |address| {
+        println!("{} module ready at http://{address}", kind.name())
+    }))
 }
 
-fn run_module(name: &str, module: &Module) -> u8 {
-    missing_path(&module.secret_file).unwrap_or_else(|| not_built(&format!("module {name}")))
+fn run_simulate(simulate: &Simulate) -> u8 {
+    eprintln!("{simulate:?}: the simulator is not part of this build");
+    FAILED
 }
 
-fn run_simulate(_simulate: &Simulate) -> u8 {
-    not_built("simulate")
+fn run_migrate(config: Config) -> u8 {
+    run_async(async move {
+        let store = Store::open(&config.store.database)
+            .await
+            .map_err(std::io::Error::other)?;
+        store.ensure_ready().await.map_err(std::io::Error::other)?;
+        println!("the database has this version's tables");
+        Ok::<(), std::io::Error>(())
+    })
 }
 
-fn run_migrate(_config: Config) -> u8 {
-    not_built("migrate")
+fn run_ring(ring: &Ring) -> u8 {
+    run_async(demo::ring(
+        ring.target.clone(),
+        ring.from.clone(),
+        ring.say.clone(),
+        Duration::from_secs(ring.seconds.into()),
+    ))
 }
 
-fn run_ring(_ring: &Ring) -> u8 {
-    not_built("ring")
+/// Runs one asynchronous command to its end.
+fn run_async<E: std::fmt::Display + From<std::io::Error>>(
+    command: impl Future<Output = Result<(), E>>,
+) -> u8 {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    match runtime
+        .map_err(E::from)
+        .and_then(|runtime| runtime.block_on(command))
+    {
+        Ok(()) => DONE,
+        Err(error) => failed(&error),
+    }
+}
+
+fn failed(error: &dyn std::fmt::Display) -> u8 {
+    eprintln!("{error}");
+    FAILED
 }
 
 /// A file that must be there and is not.
@@ -365,11 +445,6 @@ fn missing_path(path: &Path) -> Option<u8> {
     }
     eprintln!("{} does not exist: name an existing file", path.display());
     Some(USAGE)
-}
-
-fn not_built(command: &str) -> u8 {
-    eprintln!("firstring {command} is not built in this version");
-    FAILED
 }
 
 #[cfg(test)]

@@ -17,19 +17,26 @@
 #![forbid(unsafe_code)]
 
 pub mod acd;
+pub mod api;
 pub mod call;
 pub mod call_record;
 pub mod cli;
 pub mod clock;
 pub mod conference;
 pub mod config;
+pub mod console;
+pub mod deliver;
+pub mod demo;
+pub mod engine;
 pub mod enrich;
 pub mod geo;
 pub mod id;
 pub mod limits;
 pub mod matrix;
 pub mod media;
+pub mod modules;
 pub mod phone;
+pub mod sim;
 pub mod sip;
 pub mod store;
 pub mod switch;

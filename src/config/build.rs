@@ -52,6 +52,15 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
             "remove it outside of tests",
         );
     }
+    let recorded = testing.flag("recording", true);
+    if !recorded.value {
+        reader.warn(
+            &recorded.origin,
+            &recorded.key,
+            "records no call",
+            "remove it; it is for measuring what recording costs",
+        );
+    }
     testing.close();
     let (prompts, language) = prompts(root.section("prompts"));
     let (seats, accounts) = seats(&root);
@@ -82,7 +91,10 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
         },
         sip,
         media: media?,
-        recording: Recording { dir: recordings },
+        recording: Recording {
+            dir: recordings,
+            enabled: recorded.value,
+        },
         store,
         api: api?,
         destinations,

@@ -63,8 +63,8 @@ pub type HistoryFuture<'a> =
 
 /// Whoever knows earlier calls.
 pub trait HistorySource: Send + Sync {
-    /// Earlier calls from `e164` (`+8613800138000`).
-    fn last_calls<'a>(&'a self, e164: &'a str) -> HistoryFuture<'a>;
+    /// Earlier calls from `e164` (`+8613800138000`), `call` itself not counted.
+    fn last_calls<'a>(&'a self, call: CallId, e164: &'a str) -> HistoryFuture<'a>;
 }
 
 /// Why enrichment could not start.
@@ -244,7 +244,7 @@ fn install_location(line: &LineData) -> Option<Location> {
 
 async fn ask_history(sources: Arc<Sources>, call: CallId, e164: String) {
     let finding =
-        match tokio::time::timeout(HISTORY_BUDGET, sources.history.last_calls(&e164)).await {
+        match tokio::time::timeout(HISTORY_BUDGET, sources.history.last_calls(call, &e164)).await {
             Ok(Ok(history)) => Finding::History {
                 window_days: history.window_days,
                 count: history.count,

@@ -176,6 +176,18 @@ fn wav_files(folder: &Path) -> Result<Vec<PathBuf>, PromptError> {
     Ok(files)
 }
 
+/// The samples of one WAV in the prompts' format, outside of any language: a speech of the demo.
+///
+/// # Errors
+/// [`PromptError`]: unreadable, or of another format.
+pub fn speech(path: &Path) -> Result<Vec<i16>, PromptError> {
+    let bytes = std::fs::read(path).map_err(|source| PromptError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    parse_wav(path, &bytes)
+}
+
 fn read_clip(path: &Path) -> Result<Arc<Clip>, PromptError> {
     let bytes = std::fs::read(path).map_err(|source| PromptError::Unreadable {
         path: path.to_owned(),

@@ -188,7 +188,9 @@ pub enum EventKind {
 }
 
 /// What can be wrong. Each has an entry in docs/alarms.md: meaning, what to do.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema,
+)]
 pub enum AlarmCode {
     #[serde(rename = "trunk.down")]
     TrunkDown,

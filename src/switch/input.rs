@@ -324,7 +324,7 @@ pub enum Command {
 }
 
 /// What a dispatch module did (WS/T 451 7.2.2). Reassigning and cancelling need a reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "report", rename_all = "snake_case")]
 pub enum DispatchReport {
     OrderIssued {
@@ -344,7 +344,7 @@ pub enum DispatchReport {
 }
 
 /// What a command gave.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum CommandReply {
     Done,

@@ -207,6 +207,12 @@ impl Switch {
         &self.unexpected
     }
 
+    /// The call that a live leg belongs to.
+    #[must_use]
+    pub fn call_of_leg(&self, leg: LegId) -> Option<CallId> {
+        self.legs.get(&leg).copied()
+    }
+
     fn take_in(&mut self, kind: &InputKind) {
         match kind {
             InputKind::Started { .. } | InputKind::Tick => {}

@@ -7,7 +7,7 @@ use crate::id::{CallBackId, CallId, LegId, SeatId, TrunkId};
 use crate::time::Timestamp;
 
 /// The whole picture.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct View {
     pub at: Timestamp,
     /// Open calls, oldest first.
@@ -27,7 +27,7 @@ pub struct View {
 }
 
 /// States of a call (design: Arriving -> Greeting -> Waiting -> Offered -> Talking -> ... -> Ended).
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CallState {
     Arriving,
@@ -40,7 +40,7 @@ pub enum CallState {
 }
 
 /// One open call.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CallView {
     pub call: CallId,
     pub serial_no: String,
@@ -59,7 +59,7 @@ pub struct CallView {
 }
 
 /// One leg of an open call.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LegView {
     pub leg: LegId,
     /// As [`crate::call::Party`] prints.
@@ -70,7 +70,7 @@ pub struct LegView {
 }
 
 /// States of a seat.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SeatState {
     SignedOut,
@@ -85,7 +85,7 @@ pub enum SeatState {
 }
 
 /// One configured seat.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SeatView {
     pub seat: SeatId,
     pub supervisor: bool,
@@ -97,7 +97,7 @@ pub struct SeatView {
 }
 
 /// One configured trunk.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TrunkView {
     pub trunk: TrunkId,
     /// Absent until the first OPTIONS is answered or given up.
@@ -107,7 +107,7 @@ pub struct TrunkView {
 }
 
 /// One open call-back.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct CallBackView {
     pub call_back: CallBackId,
     pub call: CallId,
@@ -119,7 +119,7 @@ pub struct CallBackView {
 }
 
 /// One standing alarm.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct AlarmView {
     pub code: AlarmCode,
     pub subject: String,

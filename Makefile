@@ -1,0 +1,46 @@
+# Verbs only; `make help` says what each does. Everything runs on loopback.
+CARGO ?= cargo
+SEEDS ?= 1000
+export CARGO_TERM_PROGRESS_WHEN ?= never
+
+.PHONY: help demo test check sim scenarios bench install clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: ## one centre on this machine; ONCE=1 runs one call and checks it, LOAD=20 makes a busy evening, HOST=addr admits a real phone
+	@tools/need.sh demo
+	@tools/slow.sh "building firstring (the first time takes some minutes)" $(CARGO) build --release --locked --quiet
+	@target=$$($(CARGO) metadata --format-version 1 --no-deps --offline | sed -E 's/.*"target_directory":"([^"]+)".*/\1/'); \
+	exec $$target/release/firstring demo $(if $(ONCE),--once) $(if $(LOAD),--load $(LOAD)) $(if $(HOST),--host $(HOST))
+
+test: ## all tests, with real SIP peers and both databases (installs what they need)
+	@tools/need.sh test
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then exec $(CARGO) nextest run --locked --profile ci; else exec $(CARGO) test --locked; fi
+
+check: ## format, lints, docs, dependency table, licences
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets --quiet -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --quiet
+	$(CARGO) test --locked --quiet --test suite -- tidy
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; else python3 tools/licences.py; fi
+
+sim: ## SEEDS=1000 simulated centres of 30 virtual minutes each, invariants checked after every step
+	@$(CARGO) build --release --locked --quiet
+	@$(CARGO) run --release --locked --quiet -- simulate --seeds $(SEEDS)
+
+scenarios: ## SIPp carriers against a running server: bursts and anomalies
+	@tools/need.sh test
+	@$(CARGO) build --release --locked --quiet
+	@FIRSTRING_SCENARIOS=1 $(CARGO) test --release --locked --quiet --test suite -- --nocapture scenarios:: | tools/tally.sh scenarios
+
+bench: ## CPU per recorded call, delay and system calls, against a forwarding probe in the same run
+	@$(CARGO) build --release --locked --quiet
+	@$(CARGO) bench --locked --quiet --bench load
+
+install: ## build and install under /usr/local with a systemd unit (needs root)
+	$(CARGO) build --release --locked
+	tools/install.sh
+
+clean: ## forget what was built
+	$(CARGO) clean

@@ -1,0 +1,247 @@
+//! Who asks: bearer tokens with roles, and the one-time link that a browser turns into a session cookie.
+//! Only SHA-256 of secrets is held; comparisons take constant time.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::extract::{FromRequestParts, Query, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+use super::App;
+use super::problem::Problem;
+use crate::config::checked::Token;
+use crate::id::{DestinationId, SeatId};
+use crate::switch::{Actor, Role};
+
+/// Sessions held at once; the oldest goes first.
+const SESSIONS_MAX: usize = 1000;
+const COOKIE: &str = "firstring_session";
+
+/// Who asks, after authentication.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub name: String,
+    pub role: Role,
+    pub seat: Option<SeatId>,
+}
+
+impl Caller {
+    /// The actor of commands that this caller gives.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        match (self.role, &self.seat) {
+            (Role::Seat, Some(seat)) => Actor::Seat(seat.clone()),
+            (Role::Supervisor, Some(seat)) => Actor::Supervisor(seat.clone()),
+            (Role::Module, _) => Actor::Module(DestinationId(self.name.clone())),
+            (Role::Seat | Role::Supervisor, None) | (Role::Admin, _) => {
+                Actor::User(self.name.clone())
+            }
+        }
+    }
+
+    /// 403 unless the role is one of `roles`; admins may do what any role may.
+    ///
+    /// # Errors
+    /// The 403 problem.
+    pub fn require(&self, roles: &[Role]) -> Result<(), Problem> {
+        if self.role == Role::Admin || roles.contains(&self.role) {
+            return Ok(());
+        }
+        let wanted: Vec<_> = roles
+            .iter()
+            .map(|role| format!("{role:?}").to_lowercase())
+            .collect();
+        let detail = format!(
+            "{} has role {:?}; this needs {}",
+            self.name,
+            self.role,
+            wanted.join(" or ")
+        )
+        .to_lowercase();
+        Err(Problem::new(StatusCode::FORBIDDEN, "not_allowed", detail))
+    }
+
+    /// 403 unless the caller may speak for `seat`: its own seat, a supervisor or an admin.
+    ///
+    /// # Errors
+    /// The 403 problem.
+    pub fn require_seat(&self, seat: &SeatId) -> Result<(), Problem> {
+        self.require(&[Role::Seat, Role::Supervisor])?;
+        if self.role == Role::Seat && self.seat.as_ref() != Some(seat) {
+            let detail = format!(
+                "{} speaks for another seat than {seat}; ask a supervisor",
+                self.name
+            );
+            return Err(Problem::new(StatusCode::FORBIDDEN, "not_allowed", detail));
+        }
+        Ok(())
+    }
+}
+
+/// Tokens, one-time links and sessions.
+pub struct Gatekeeper {
+    tokens: Vec<Token>,
+    state: Mutex<Sessions>,
+}
+
+#[derive(Default)]
+struct Sessions {
+    /// One-time links not yet used, by hash of their secret.
+    links: BTreeMap<[u8; 32], Caller>,
+    /// Open sessions, by hash of the cookie; the id sorts by age.
+    open: BTreeMap<[u8; 32], (Uuid, Caller)>,
+}
+
+impl Gatekeeper {
+    /// Admits `tokens`.
+    #[must_use]
+    pub fn new(tokens: Vec<Token>) -> Self {
+        Self {
+            tokens,
+            state: Mutex::default(),
+        }
+    }
+
+    /// A secret that opens one session as `caller`, once.
+    #[must_use]
+    pub fn one_time_link(&self, caller: Caller) -> String {
+        let secret = fresh_secret();
+        self.sessions().links.insert(hash(&secret), caller);
+        secret
+    }
+
+    fn redeem(&self, secret: &str) -> Option<String> {
+        let mut sessions = self.sessions();
+        let caller = sessions.links.remove(&hash(secret))?;
+        let cookie = fresh_secret();
+        if sessions.open.len() >= SESSIONS_MAX
+            && let Some(oldest) = sessions
+                .open
+                .iter()
+                .min_by_key(|(_, (id, _))| *id)
+                .map(|(key, _)| *key)
+        {
+            sessions.open.remove(&oldest);
+        }
+        sessions
+            .open
+            .insert(hash(&cookie), (Uuid::now_v7(), caller));
+        Some(cookie)
+    }
+
+    fn by_token(&self, secret: &str) -> Option<Caller> {
+        let offered = hash(secret);
+        // Every token is compared, so the time tells nothing.
+        self.tokens.iter().fold(None, |found, token| {
+            if bool::from(token.sha256.ct_eq(&offered)) {
+                Some(Caller {
+                    name: token.name.clone(),
+                    role: token.role,
+                    seat: token.seat.clone(),
+                })
+            } else {
+                found
+            }
+        })
+    }
+
+    fn by_cookie(&self, cookie: &str) -> Option<Caller> {
+        self.sessions()
+            .open
+            .get(&hash(cookie))
+            .map(|(_, caller)| caller.clone())
+    }
+
+    fn identify(&self, headers: &HeaderMap) -> Option<Caller> {
+        if let Some(bearer) =
+            text(headers, header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "))
+        {
+            return self.by_token(bearer.trim());
+        }
+        let cookies = text(headers, header::COOKIE)?;
+        let session = cookies
+            .split(';')
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(name, _)| *name == COOKIE)?;
+        self.by_cookie(session.1)
+    }
+
+    fn sessions(&self) -> std::sync::MutexGuard<'_, Sessions> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn hash(secret: &str) -> [u8; 32] {
+    Sha256::digest(secret.as_bytes()).into()
+}
+
+/// 256 random bits in hex.
+fn fresh_secret() -> String {
+    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+}
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let caller = app.gatekeeper.identify(&parts.headers).ok_or_else(|| {
+            Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "unauthenticated",
+                "send `Authorization: Bearer <token>`, or open the one-time link printed at start",
+            )
+        })?;
+        let changes = !matches!(parts.method.as_str(), "GET" | "HEAD");
+        if changes && crosses_sites(&parts.headers) {
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "cross_site",
+                "commands are taken from our own pages or with a bearer token",
+            ));
+        }
+        Ok(caller)
+    }
+}
+
+/// A browser tells where a request comes from; a command from a foreign page is refused (CSRF).
+pub fn crosses_sites(headers: &HeaderMap) -> bool {
+    matches!(
+        text(headers, header::HeaderName::from_static("sec-fetch-site")),
+        Some("cross-site" | "same-site")
+    )
+}
+
+#[derive(Deserialize)]
+pub(super) struct Link {
+    t: String,
+}
+
+/// `/login?t=SECRET`: a one-time link becomes a session cookie.
+pub(super) async fn login(State(app): State<Arc<App>>, Query(link): Query<Link>) -> Response {
+    let Some(cookie) = app.gatekeeper.redeem(&link.t) else {
+        return Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "link_used",
+            "this link was used or is not ours; each start prints a fresh one",
+        )
+        .into_response();
+    };
+    let secure = if app.secure { "; Secure" } else { "" };
+    let mut response = Redirect::to("/").into_response();
+    if let Ok(value) = HeaderValue::from_str(&format!(
+        "{COOKIE}={cookie}; HttpOnly; SameSite=Strict; Path=/{secure}"
+    )) {
+        response.headers_mut().insert(header::SET_COOKIE, value);
+    }
+    response
+}

@@ -1,0 +1,98 @@
+//! Errors as RFC 9457 problem documents: what, why, what to do.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::commands::SubmitError;
+use crate::switch::CommandError;
+
+/// `application/problem+json`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// Stable code to search for, such as `wrong_state`.
+    pub code: String,
+    /// HTTP status.
+    pub status: u16,
+    /// What is wrong, for people.
+    pub title: String,
+    /// Why, and what to do.
+    pub detail: String,
+    /// The field of the body that is wrong (422).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+}
+
+impl Problem {
+    /// A problem of `status` with a stable `code`.
+    #[must_use]
+    pub fn new(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            code: code.to_owned(),
+            status: status.as_u16(),
+            title: status.canonical_reason().unwrap_or("error").to_owned(),
+            detail: detail.into(),
+            field: None,
+        }
+    }
+
+    /// 404 for `what` with this id.
+    #[must_use]
+    pub fn unknown(what: &str, id: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "unknown", format!("no {what} {id}"))
+    }
+
+    /// 422 naming the field.
+    #[must_use]
+    pub fn bad_field(field: &str, reason: impl Into<String>) -> Self {
+        Self {
+            field: Some(field.to_owned()),
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_field", reason)
+        }
+    }
+
+    /// 503: a store or a disk cannot answer now.
+    #[must_use]
+    pub fn store(error: &dyn std::fmt::Display) -> Self {
+        tracing::warn!(%error, "the store did not answer a request");
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "store_unavailable",
+            "the database does not answer now; calls go on, try again",
+        )
+    }
+}
+
+impl From<SubmitError> for Problem {
+    fn from(error: SubmitError) -> Self {
+        let detail = error.to_string();
+        match error {
+            SubmitError::Refused(refusal) => match refusal {
+                CommandError::Unknown { .. } => Self::new(StatusCode::NOT_FOUND, "unknown", detail),
+                CommandError::WrongState { .. } => {
+                    Self::new(StatusCode::CONFLICT, "wrong_state", detail)
+                }
+                CommandError::BadField { field, reason } => Self::bad_field(&field, reason),
+                CommandError::NotAllowed { .. } => {
+                    Self::new(StatusCode::FORBIDDEN, "not_allowed", detail)
+                }
+            },
+            SubmitError::Busy => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", detail),
+            SubmitError::Late => Self::new(StatusCode::GATEWAY_TIMEOUT, "late", detail),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(self)).into_response();
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        response
+    }
+}

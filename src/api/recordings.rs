@@ -1,0 +1,220 @@
+//! Recordings: metadata, peaks for a picture, and the audio. Each playback is an audit entry.
+
+use std::fs::File;
+use std::io::{BufReader, Read as _};
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, Request, State};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tower_http::services::ServeFile;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::App;
+use super::auth::Caller;
+use super::problem::Problem;
+use crate::clock::Clock;
+use crate::media::session::Codec;
+use crate::media::wav;
+use crate::switch::Role;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(recording))
+        .routes(routes!(audio))
+        .routes(routes!(peaks))
+}
+
+/// Who may hear recordings.
+const LISTENERS: [Role; 2] = [Role::Seat, Role::Supervisor];
+
+/// A call's sealed recording: tracks, duration, gaps, SHA-256.
+#[utoipa::path(get, path = "/recordings/{call}", tag = "recordings", params(("call" = String, Path)),
+    responses((status = 200, body = Object), (status = 404, body = Problem)))]
+async fn recording(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(call): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    caller.require(&LISTENERS)?;
+    app.sealed(&call).await.map(|(metadata, _)| Json(metadata))
+}
+
+/// The audio: a WAV (A-law, 8 kHz) with one channel per party. Ranges are served; each request that starts at the beginning is one playback in the audit list.
+#[utoipa::path(get, path = "/recordings/{call}/audio", tag = "recordings", params(("call" = String, Path)),
+    responses((status = 200, description = "audio/wav"), (status = 206, description = "a range of it"), (status = 404, body = Problem)))]
+async fn audio(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(call): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    caller.require(&LISTENERS)?;
+    let (_, path) = app.sealed(&call).await?;
+    let range = request
+        .headers()
+        .get("range")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("bytes=0-");
+    if range.starts_with("bytes=0-") {
+        let audited = app
+            .store
+            .audit(
+                Clock::process().now(),
+                &caller.name,
+                "recording.played",
+                &call,
+            )
+            .await;
+        audited.map_err(|error| Problem::store(&error))?; // no playback without its trace
+    }
+    match ServeFile::new(path).try_call(request).await {
+        Ok(response) => Ok(response.map(axum::body::Body::new)),
+        Err(error) => Ok(Problem::new(
+            axum::http::StatusCode::NOT_FOUND,
+            "audio_missing",
+            format!("the file cannot be read: {error}"),
+        )
+        .into_response()),
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
+struct Wanted {
+    /// Points per track, 10-4000.
+    #[serde(default = "points")]
+    points: u32,
+}
+
+const fn points() -> u32 {
+    600
+}
+
+/// What a picture of a recording needs.
+#[derive(Serialize, ToSchema)]
+struct Peaks {
+    duration_ms: u64,
+    tracks: Vec<TrackPeaks>,
+}
+
+/// One lane.
+#[derive(Serialize, ToSchema)]
+struct TrackPeaks {
+    party: String,
+    /// Loudest sample of each span, 0-1.
+    peaks: Vec<f32>,
+}
+
+/// Peaks per track, for a waveform with one lane per party.
+#[utoipa::path(get, path = "/recordings/{call}/peaks", tag = "recordings", params(("call" = String, Path), Wanted),
+    responses((status = 200, body = Peaks), (status = 404, body = Problem)))]
+async fn peaks(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(call): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Json<Peaks>, Problem> {
+    caller.require(&LISTENERS)?;
+    let (metadata, path) = app.sealed(&call).await?;
+    let points = usize::try_from(wanted.points.clamp(10, 4000)).unwrap_or(600);
+    let lanes = tokio::task::spawn_blocking(move || read_peaks(&path, points)).await;
+    let lanes = lanes
+        .map_err(|error| Problem::store(&error))?
+        .map_err(|error| Problem::store(&error))?;
+    let names = metadata["tracks"].as_array().cloned().unwrap_or_default();
+    let tracks = lanes
+        .into_iter()
+        .enumerate()
+        .map(|(n, peaks)| TrackPeaks {
+            party: names
+                .get(n)
+                .and_then(|track| track["party"].as_str())
+                .unwrap_or("?")
+                .to_owned(),
+            peaks,
+        })
+        .collect();
+    Ok(Json(Peaks {
+        duration_ms: metadata["duration_ms"].as_u64().unwrap_or(0),
+        tracks,
+    }))
+}
+
+impl App {
+    /// Metadata and file of a call's sealed recording.
+    async fn sealed(&self, call: &str) -> Result<(Value, PathBuf), Problem> {
+        let record = self.record(call).await?;
+        let sealed = record["recordings"]
+            .as_array()
+            .and_then(|all| all.iter().find(|one| one["sha256"].is_string()).cloned());
+        let sealed = sealed.ok_or_else(|| Problem::unknown("sealed recording of call", call))?;
+        let relative = FilePath::new(sealed["uri"].as_str().unwrap_or_default());
+        // Paths are made by the recorder; anything that could leave its directory is not one of them.
+        if relative
+            .components()
+            .any(|part| !matches!(part, std::path::Component::Normal(_)))
+        {
+            return Err(Problem::unknown("recording of call", call));
+        }
+        let path = self.recordings.join(relative);
+        Ok((sealed, path))
+    }
+}
+
+/// Loudest sample per span and channel of an A-law WAV, read once in order.
+fn read_peaks(path: &FilePath, points: usize) -> std::io::Result<Vec<Vec<f32>>> {
+    let mut file = BufReader::with_capacity(1 << 16, File::open(path)?);
+    let mut head = [0_u8; wav::HEADER_BYTES];
+    file.read_exact(&mut head)?;
+    let info = wav::parse(&head)
+        .map_err(|error| std::io::Error::new(std::io::ErrorKind::InvalidData, error.to_string()))?;
+    let channels = usize::from(info.channels).max(1);
+    let frames = usize::try_from(info.data_bytes).unwrap_or(usize::MAX) / channels;
+    let span = frames.div_ceil(points).max(1);
+    let mut lanes = vec![Vec::with_capacity(points); channels];
+    let mut bytes = vec![0_u8; span * channels];
+    let mut samples = vec![0_i16; span];
+    let mut lane_bytes = vec![0_u8; span];
+    for _ in 0..points {
+        let got = read_up_to(&mut file, &mut bytes)?;
+        if got < channels {
+            break;
+        }
+        for (channel, lane) in lanes.iter_mut().enumerate() {
+            let mut count = 0;
+            for (to, from) in lane_bytes
+                .iter_mut()
+                .zip(bytes.iter().take(got).skip(channel).step_by(channels))
+            {
+                *to = *from;
+                count += 1;
+            }
+            let payload = lane_bytes.get(..count).unwrap_or_default();
+            let decoded = Codec::Pcma.decode_into(payload, &mut samples);
+            let loudest = samples
+                .iter()
+                .take(decoded)
+                .map(|sample| sample.unsigned_abs())
+                .max()
+                .unwrap_or(0);
+            lane.push(f32::from(loudest) / 32768.0);
+        }
+    }
+    Ok(lanes)
+}
+
+fn read_up_to(file: &mut impl std::io::Read, bytes: &mut [u8]) -> std::io::Result<usize> {
+    let mut got = 0;
+    while got < bytes.len() {
+        match file.read(bytes.get_mut(got..).unwrap_or_default())? {
+            0 => break,
+            n => got += n,
+        }
+    }
+    Ok(got)
+}

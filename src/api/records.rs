@@ -1,0 +1,138 @@
+//! Call records, the deliveries of them, and the numbers' history.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::App;
+use super::auth::Caller;
+use super::problem::Problem;
+use crate::id::CallId;
+use crate::switch::Role;
+
+const RECORDS_MAX: u32 = 500;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(records))
+        .routes(routes!(record))
+        .routes(routes!(deliveries))
+        .routes(routes!(send_again))
+}
+
+#[derive(Deserialize, IntoParams)]
+struct Search {
+    /// Only calls of this number, in E.164 form.
+    #[serde(default)]
+    number: Option<String>,
+    /// Records wanted, 1-500, newest first.
+    #[serde(default = "some")]
+    limit: u32,
+}
+
+const fn some() -> u32 {
+    50
+}
+
+/// Call records (`ecr/1`), newest first.
+#[utoipa::path(get, path = "/records", tag = "records", params(Search), responses((status = 200, description = "schema/call-record.schema.json", body = [Object])))]
+async fn records(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(search): Query<Search>,
+) -> Result<Json<Vec<Value>>, Problem> {
+    caller.require(&[Role::Seat, Role::Supervisor, Role::Module])?;
+    let limit = search.limit.clamp(1, RECORDS_MAX);
+    let found = app
+        .store
+        .records(search.number.as_deref(), limit)
+        .await
+        .map_err(|error| Problem::store(&error))?;
+    Ok(Json(found))
+}
+
+/// One call record at its newest revision.
+#[utoipa::path(get, path = "/records/{call}", tag = "records", params(("call" = String, Path)),
+    responses((status = 200, description = "schema/call-record.schema.json", body = Object), (status = 404, body = Problem)))]
+async fn record(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(call): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    caller.require(&[Role::Seat, Role::Supervisor, Role::Module])?;
+    app.record(&call).await.map(Json)
+}
+
+#[derive(Deserialize, IntoParams)]
+struct Deliveries {
+    /// Only of this call.
+    #[serde(default)]
+    call: Option<String>,
+    #[serde(default = "some")]
+    limit: u32,
+}
+
+/// Deliveries to modules, newest first: type, sequence, state (pending, delivered, dead), attempts, last error.
+#[utoipa::path(get, path = "/deliveries", tag = "records", params(Deliveries), responses((status = 200, body = [Object])))]
+async fn deliveries(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(wanted): Query<Deliveries>,
+) -> Result<Json<Vec<Value>>, Problem> {
+    caller.require(&[Role::Seat, Role::Supervisor])?;
+    let call = wanted
+        .call
+        .as_deref()
+        .map(|text| {
+            text.parse::<CallId>()
+                .map_err(|_| Problem::unknown("call", text))
+        })
+        .transpose()?;
+    let limit = wanted.limit.clamp(1, RECORDS_MAX);
+    let found = app
+        .store
+        .deliveries(call, limit)
+        .await
+        .map_err(|error| Problem::store(&error))?;
+    Ok(Json(found))
+}
+
+/// Send a delivery again, under its own id.
+#[utoipa::path(post, path = "/deliveries/{id}/send_again", tag = "records", params(("id" = i64, Path)),
+    responses((status = 204), (status = 404, body = Problem)))]
+async fn send_again(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<i64>,
+) -> Result<axum::http::StatusCode, Problem> {
+    caller.require(&[Role::Supervisor])?;
+    let found = app
+        .store
+        .send_again(id, crate::clock::Clock::process().now())
+        .await
+        .map_err(|error| Problem::store(&error))?;
+    if found {
+        Ok(axum::http::StatusCode::NO_CONTENT)
+    } else {
+        Err(Problem::unknown("delivery", id))
+    }
+}
+
+impl App {
+    /// The newest record of the call named by `text`.
+    pub(super) async fn record(&self, text: &str) -> Result<Value, Problem> {
+        let call: CallId = text.parse().map_err(|_| Problem::unknown("call", text))?;
+        let found = self
+            .store
+            .record(call)
+            .await
+            .map_err(|error| Problem::store(&error))?;
+        found.ok_or_else(|| Problem::unknown("record of call", call))
+    }
+}

@@ -1,0 +1,351 @@
+//! The composition root: builds the parts, joins them with bounded channels, watches them, ends them in order.
+//!
+//! ```text
+//! start:  prompts -> recordings repaired -> journal recovered -> store -> media -> sip -> enrich -> owner -> readers -> api
+//! stop:   no new calls -> calls end (drain) -> sip, media -> owner flushes -> readers -> exit
+//! ```
+
+mod history;
+mod outlet;
+mod owner;
+mod recovery;
+mod serve;
+mod tasks;
+mod vitals;
+mod watch;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::{Notify, mpsc, watch as channel};
+
+pub use owner::Ended;
+pub use recovery::{ReplayError, Replayed, replay};
+pub use serve::{Options as ServeOptions, ServeError, serve};
+
+use crate::api::{self, App, Caller, Commands, Gatekeeper};
+use crate::clock::Clock;
+use crate::config::checked::Config;
+use crate::deliver::{ClientError, Delivery};
+use crate::enrich::Enrichment;
+use crate::limits::INPUTS_MAX;
+use crate::media::plane::Plane;
+use crate::media::prompt::Prompts;
+use crate::media::recorder::Recorder;
+use crate::sip::endpoint::{self, Endpoint};
+use crate::store::journal::{Journal, JournalOptions};
+use crate::store::projector::Projector;
+use crate::store::records::Store;
+use crate::switch::{AlarmCode, InputKind, View};
+use crate::time::Timestamp;
+use outlet::Outlet;
+use owner::Owner;
+use tasks::Tasks;
+
+/// Version and build, as journaled.
+pub const BUILD: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
+
+/// Why the engine did not start. Each says what to do in its own words.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("prompts: {0}")]
+    Prompts(#[from] crate::media::prompt::PromptError),
+    #[error("recordings: {0}")]
+    Recorder(#[from] crate::media::recorder::RecorderError),
+    #[error("journal: {0}")]
+    Journal(#[from] crate::store::journal::JournalError),
+    #[error("store: {0}")]
+    Store(#[from] crate::store::records::StoreError),
+    #[error("media: {0}")]
+    Media(#[from] crate::media::plane::StartError),
+    #[error("SIP: {0}")]
+    Sip(#[from] crate::sip::endpoint::SipError),
+    #[error("enrichment: {0}")]
+    Enrich(#[from] crate::enrich::EnrichError),
+    #[error(transparent)]
+    Destination(#[from] ClientError),
+    #[error(transparent)]
+    Api(#[from] api::ServeError),
+    #[error("metrics: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+}
+
+/// Where a running engine can be reached.
+#[derive(Clone, Debug, Serialize, serde::Deserialize)]
+pub struct Addresses {
+    pub api: SocketAddr,
+    /// Listener id, transport, address.
+    pub sip: Vec<(String, String, SocketAddr)>,
+}
+
+/// A running engine.
+pub struct Engine {
+    addresses: Addresses,
+    app: Arc<App>,
+    endpoint: Arc<Endpoint>,
+    plane: Plane,
+    recorder: Recorder,
+    served: api::Served,
+    owner: tokio::task::JoinHandle<Ended>,
+    stop_owner: tokio::sync::oneshot::Sender<()>,
+    readers: Tasks,
+    inputs: mpsc::Sender<InputKind>,
+}
+
+/// What joins the parts: made first, handed to all.
+struct Channels {
+    inputs: mpsc::Sender<InputKind>,
+    inbox: mpsc::Receiver<InputKind>,
+    view: channel::Sender<Arc<View>>,
+    beat: channel::Sender<Timestamp>,
+    /// The projector has written; deliveries may look.
+    wake: Arc<Notify>,
+}
+
+impl Channels {
+    fn new() -> Self {
+        let (inputs, inbox) = mpsc::channel(INPUTS_MAX);
+        let (view, _) = channel::channel(Arc::new(View::default()));
+        let (beat, _) = channel::channel(Clock::process().now());
+        Self {
+            inputs,
+            inbox,
+            view,
+            beat,
+            wake: Arc::default(),
+        }
+    }
+}
+
+/// Start everything.
+///
+/// # Errors
+/// [`StartError`]: the first part that could not start, and why. Nothing is left running.
+pub async fn start(config: Config) -> Result<Engine, StartError> {
+    let metrics = vitals::exporter()?;
+    let prompts = Arc::new(Prompts::load(&config.prompts, &config.policy.language)?);
+    let (journal, recovered) = Journal::open(&config.store.journal, JournalOptions::new(BUILD))?;
+    let store = Store::open(&config.store.database).await?;
+    let seed = Clock::process().now().as_micros().unsigned_abs();
+    let switch = recovery::recover(recovered, seed, &config.policy);
+
+    let channels = Channels::new();
+    let inputs = channels.inputs.clone();
+    // First of all Inputs: whatever else comes is of this process.
+    let started = InputKind::Started {
+        seed,
+        build: BUILD.to_owned(),
+        policy: Box::new(config.policy.clone()),
+    };
+    drop(inputs.send(started).await);
+    let (recorder, taps, tap_control) = Recorder::start(
+        &config.recording.dir,
+        Plane::worker_count(&config.media),
+        inputs.clone(),
+    )?;
+    let plane = Plane::start(&config.media, prompts, taps, tap_control, inputs.clone())?;
+    let endpoint = Arc::new(endpoint::start(
+        &config.sip,
+        Arc::new(plane.clone()),
+        inputs.clone(),
+        switch.seat_bindings(),
+    )?);
+    let enrichment = Enrichment::start(
+        &config.enrich,
+        Arc::new(history::StoreHistory::new(store.clone())),
+        inputs.clone(),
+    )?;
+
+    let events = journal.reader();
+    let vitals = vitals::Figures::new(
+        &journal,
+        &endpoint,
+        &plane,
+        channels.view.subscribe(),
+        channels.beat.subscribe(),
+        metrics,
+    );
+    let commands = Commands::new(inputs.clone());
+    let mut readers = Tasks::default();
+    let projector = Projector::new(
+        events.clone(),
+        store.clone(),
+        &config,
+        Arc::clone(&channels.wake),
+    );
+    readers.spawn("projector", projector.run());
+    for destination in &config.destinations {
+        let delivery = Delivery::new(
+            destination,
+            store.clone(),
+            Arc::clone(&channels.wake),
+            inputs.clone(),
+        )?;
+        readers.spawn("delivery", delivery.run());
+    }
+    let dirs = vec![config.store.journal.clone(), config.recording.dir.clone()];
+    readers.spawn(
+        "watch",
+        watch::Watch {
+            plane: plane.clone(),
+            dirs,
+            inputs: inputs.clone(),
+        }
+        .run(),
+    );
+    if let Some(task) = endpoint.take_task() {
+        readers.spawn("sip", async move { drop(task.await) });
+    }
+
+    let app = Arc::new(App {
+        gatekeeper: Gatekeeper::new(config.api.tokens.clone()),
+        commands: commands.clone(),
+        view: channels.view.subscribe(),
+        store,
+        events,
+        recordings: config.recording.dir.clone(),
+        vitals: Arc::new(vitals),
+        secure: config.api.tls.is_some(),
+    });
+    let (served, serving) = api::serve(&config.api, api::app(Arc::clone(&app))).await?;
+    readers.spawn("api", async move { drop(serving.await) });
+    let addresses = Addresses {
+        api: served.address,
+        sip: endpoint.listeners().iter().map(listener).collect(),
+    };
+
+    let (stop_owner, stopped) = tokio::sync::oneshot::channel();
+    let outlet = Outlet {
+        endpoint: Arc::clone(&endpoint),
+        plane: plane.clone(),
+        recording: config.recording.enabled,
+        enrichment,
+        commands,
+    };
+    let owner = Owner::new(
+        switch,
+        channels.inbox,
+        journal,
+        outlet,
+        channels.view,
+        channels.beat,
+    );
+    let owner = tasks::spawn_owner(owner.run(stopped));
+    Ok(Engine {
+        addresses,
+        app,
+        endpoint,
+        plane,
+        recorder,
+        served,
+        owner,
+        stop_owner,
+        readers,
+        inputs,
+    })
+}
+
+fn listener(bound: &crate::sip::transport::Bound) -> (String, String, SocketAddr) {
+    (
+        bound.id.clone(),
+        format!("{:?}", bound.transport).to_lowercase(),
+        bound.address,
+    )
+}
+
+impl Engine {
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// The way in for commands.
+    #[must_use]
+    pub fn commands(&self) -> Commands {
+        self.app.commands.clone()
+    }
+
+    /// The live picture.
+    #[must_use]
+    pub fn view(&self) -> channel::Receiver<Arc<View>> {
+        self.app.view.clone()
+    }
+
+    /// A path that opens one session as `caller`, once.
+    #[must_use]
+    pub fn one_time_path(&self, caller: Caller) -> String {
+        format!("/login?t={}", self.app.gatekeeper.one_time_link(caller))
+    }
+
+    /// Told when a part of the engine has ended by itself: the process should end and be started again.
+    #[must_use]
+    pub fn part_ended(&self) -> Arc<Notify> {
+        self.readers.one_ended()
+    }
+
+    /// Age of the owner's last beat: the watchdog is fed only while it is young.
+    #[must_use]
+    pub fn beat_age(&self) -> Duration {
+        Duration::from_millis(self.app.vitals.health().owner_beat_ms)
+    }
+
+    /// Take over a new configuration while running: policy, trunks, seats, profiles. What needs a restart (listeners,
+    /// media ports, directories, database, API) stays as it is.
+    pub async fn reload(&self, config: &Config) {
+        drop(
+            self.inputs
+                .send(InputKind::PolicyChanged {
+                    policy: Box::new(config.policy.clone()),
+                })
+                .await,
+        );
+        drop(self.endpoint.reload(Arc::new(config.sip.clone())).await);
+        self.config_refused(false, String::new()).await;
+    }
+
+    /// Raise or clear the alarm of a configuration that was refused while the old one runs.
+    pub async fn config_refused(&self, raised: bool, detail: String) {
+        let alarm = InputKind::Alarm {
+            code: AlarmCode::ConfigRefused,
+            subject: "config".to_owned(),
+            detail,
+            raised,
+        };
+        drop(self.inputs.send(alarm).await);
+    }
+
+    /// Take no new calls, let open calls end for `drain` at most, then stop everything in order.
+    pub async fn stop(self, drain: Duration) -> Option<Ended> {
+        drop(self.endpoint.set_accepting(false).await);
+        let mut view = self.view();
+        let drained = tokio::time::timeout(drain, view.wait_for(|view| view.calls.is_empty()))
+            .await
+            .is_ok();
+        if !drained {
+            tracing::warn!("calls are still open; the next start settles them");
+        }
+        self.endpoint.flush(Duration::from_secs(2)).await;
+        self.readers.expect_ends();
+        self.served.stop();
+        let recorder = self.recorder;
+        let plane = self.plane;
+        // Media and recorder wait for threads; the runtime must not.
+        let sealed = tokio::task::spawn_blocking(move || {
+            plane.shutdown();
+            recorder.shutdown(Duration::from_secs(10))
+        });
+        if !sealed.await.unwrap_or(false) {
+            tracing::warn!("recordings were still being sealed; the next start finishes them");
+        }
+        // An owner that is gone already needs no word.
+        let _ = self.stop_owner.send(());
+        let ended = self.owner.await.ok();
+        // What the last Inputs changed still goes into the records.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        self.readers.stop().await;
+        ended
+    }
+}

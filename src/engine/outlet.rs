@@ -1,0 +1,43 @@
+//! Where Effects go.
+
+use std::sync::Arc;
+
+use crate::api::Commands;
+use crate::enrich::Enrichment;
+use crate::media::plane::Plane;
+use crate::sip::endpoint::Endpoint;
+use crate::switch::{Effect, MediaCommand};
+
+/// Hands each Effect to the part of the shell that it is for.
+pub struct Outlet {
+    /// Signalling.
+    pub endpoint: Arc<Endpoint>,
+    /// Media.
+    pub plane: Plane,
+    /// Whether calls are recorded (off only to measure).
+    pub recording: bool,
+    /// Location, line data, history.
+    pub enrichment: Enrichment,
+    /// Askers who wait for an answer.
+    pub commands: Commands,
+}
+
+impl Outlet {
+    /// Run one Effect. Waits only while signalling is busy with earlier ones.
+    pub async fn run(&self, effect: Effect) {
+        match effect {
+            Effect::Leg { leg, command } => {
+                if let Err(error) = self.endpoint.command(leg, command).await {
+                    tracing::error!(%error, "signalling takes no commands; the process will be started again");
+                }
+            }
+            Effect::Media {
+                command: MediaCommand::Record { .. },
+                ..
+            } if !self.recording => {}
+            Effect::Media { call, command } => self.plane.command(call, command),
+            Effect::Ask { call, question } => self.enrichment.ask(call, question),
+            Effect::Reply { id, result } => self.commands.answer(id, result),
+        }
+    }
+}
