@@ -87,7 +87,7 @@ enum Past {
 }
 
 impl HistorySource for Past {
-    fn last_calls<'a>(&'a self, e164: &'a str) -> HistoryFuture<'a> {
+    fn last_calls<'a>(&'a self, _call: firstring::id::CallId, e164: &'a str) -> HistoryFuture<'a> {
         Box::pin(async move {
             match self {
                 Self::Calls => Ok(History {
