@@ -253,6 +253,8 @@ impl Shell {
     }
 
     fn take(&mut self, message: &Incoming) {
+        // News of the messages before this one in the batch goes first: it is no sign of a slow switch.
+        self.flush();
         let room = self.backlog.is_empty()
             && self.inputs.capacity() > INPUTS_RESERVE.min(self.inputs.max_capacity() / 2);
         let accepting = self.accepting && room;

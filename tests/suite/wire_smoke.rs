@@ -70,7 +70,8 @@ async fn answering(
     }
 }
 
-async fn sipp(server: SocketAddr, arguments: &[&str]) -> std::process::ExitStatus {
+/// Runs SIPp to its end; `Err` is what it has to say.
+async fn sipp(server: SocketAddr, arguments: &[&str]) -> Result<(), String> {
     let folder = tempfile::tempdir().unwrap();
     let child = tokio::process::Command::new("sipp")
         .current_dir(folder.path())
@@ -85,6 +86,9 @@ async fn sipp(server: SocketAddr, arguments: &[&str]) -> std::process::ExitStatu
             "-timeout",
             "30",
             "-timeout_error",
+            "-trace_err",
+            "-error_file",
+            "errors",
         ])
         .args(arguments)
         .arg(server.to_string())
@@ -93,7 +97,13 @@ async fn sipp(server: SocketAddr, arguments: &[&str]) -> std::process::ExitStatu
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .spawn();
-    child.expect("sipp is installed").wait().await.unwrap()
+    let status = child.expect("sipp is installed").wait().await.unwrap();
+    let errors = std::fs::read_to_string(folder.path().join("errors")).unwrap_or_default();
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{status}: {errors}"))
+    }
 }
 
 async fn sixty_calls(transport: Transport, arguments: &[&str]) {
@@ -104,8 +114,9 @@ async fn sixty_calls(transport: Transport, arguments: &[&str]) {
     let address = server.listeners()[0].address;
     let seen = Arc::new(Mutex::new((0, 0, 0)));
     let switch = tokio::spawn(answering(Arc::clone(&server), inputs, Arc::clone(&seen)));
-    let status = sipp(address, arguments).await;
-    assert!(status.success(), "sipp says {status}");
+    if let Err(errors) = sipp(address, arguments).await {
+        panic!("SIPp: {errors}");
+    }
     let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
     while *seen.lock().unwrap() != (60, 60, 60) || gate.open_count() > 0 {
         assert!(
