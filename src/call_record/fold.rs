@@ -8,10 +8,10 @@ use super::parts::{
 use super::{CallRecord, Moment};
 use crate::call::{Arrival, Cause, Ingress};
 use crate::geo::{self, Datum};
-use crate::id::{DestinationId, LegId, QueueId, RecordingId, SeatId};
+use crate::id::{CallBackId, DestinationId, LegId, QueueId, RecordingId, SeatId};
 use crate::phone::Number;
 use crate::switch::{
-    Actor, DispatchReport, Event, EventKind, Finding, Location, LocationSource, Outcome,
+    Actor, AlarmCode, DispatchReport, Event, EventKind, Finding, Location, LocationSource, Outcome,
     SealedRecording,
 };
 
@@ -20,6 +20,7 @@ const LOCATIONS_MAX: usize = 64;
 
 impl CallRecord {
     /// Change the fields that `event` speaks of; `rev` is the caller's.
+    #[expect(clippy::too_many_lines, reason = "a table: one short arm per event")]
     pub(super) fn take_in(&mut self, event: &Event) {
         let at = Moment::from(event.at);
         match &event.kind {
@@ -51,28 +52,27 @@ impl CallRecord {
             EventKind::SeatReleased { leg, cause, .. } => self.seat_released(at, *leg, *cause),
             EventKind::PartyRinging {
                 leg, role, number, ..
-            } => self.party(*leg, role, number).ring_at = Some(at),
+            } => self.party(*leg, role, number, |party| party.ring_at = Some(at)),
             EventKind::PartyJoined { leg, role, number } => {
-                let party = self.party(*leg, role, number);
-                party.join_at = Some(at);
-                "joined".clone_into(&mut party.result);
+                self.party(*leg, role, number, |party| {
+                    party.join_at = Some(at);
+                    "joined".clone_into(&mut party.result);
+                });
             }
             EventKind::PartyFailed {
                 leg,
                 role,
                 number,
                 cause,
-            } => {
-                let party = self.party(*leg, role, number);
-                "failed".clone_into(&mut party.result);
+            } => self.party(*leg, role, number, |party| {
                 party.cause = Some(*cause);
-            }
-            EventKind::PartyLeft { leg, role, cause } => {
-                let party = self.party(*leg, role, "");
-                "left".clone_into(&mut party.result);
+                "failed".clone_into(&mut party.result);
+            }),
+            EventKind::PartyLeft { leg, role, cause } => self.party(*leg, role, "", |party| {
                 party.leave_at = Some(at);
                 party.cause = Some(*cause);
-            }
+                "left".clone_into(&mut party.result);
+            }),
             EventKind::MonitorStarted { seat, leg } => self.monitor_started(at, seat, *leg),
             EventKind::MonitorEnded { leg, .. } => {
                 if let Some(watch) = self.supervision.iter_mut().find(|s| s.leg_id == *leg) {
@@ -82,14 +82,13 @@ impl CallRecord {
             EventKind::WaitExceeded { .. } => {
                 self.times.wait_exceeded.get_or_insert(at);
             }
-            EventKind::RecordingStarted { recording } => {
-                self.recording(*recording, at);
-            }
+            EventKind::RecordingStarted { recording } => self.recording(*recording, at, |_| {}),
             EventKind::RecordingSealed { sealed } => self.recording_sealed(at, sealed),
             EventKind::RecordingFailed { recording, detail } => {
-                let recording = self.recording(*recording, at);
-                "failed".clone_into(&mut recording.state);
-                recording.failure = Some(detail.clone());
+                self.recording(*recording, at, |recording| {
+                    "failed".clone_into(&mut recording.state);
+                    recording.failure = Some(detail.clone());
+                });
             }
             EventKind::CallAbandoned { stage, .. } => self.gave_up(at, stage),
             EventKind::CallEnded { outcome, cause, by } => self.ended(at, *outcome, *cause, by),
@@ -98,45 +97,18 @@ impl CallRecord {
             }
             EventKind::CallBackDue {
                 call_back, reason, ..
-            } => {
-                if !self.call_backs.iter().any(|entry| entry.id == *call_back) {
-                    self.call_backs.push(CallBack {
-                        id: *call_back,
-                        reason: reason.clone(),
-                        due_at: at,
-                        closed_at: None,
-                        by: None,
-                        outcome: None,
-                    });
-                }
-            }
+            } => self.call_back_due(at, *call_back, reason),
             EventKind::CallBackClosed {
                 call_back,
                 by,
                 outcome,
-            } => {
-                if let Some(entry) = self.call_backs.iter_mut().find(|e| e.id == *call_back) {
-                    entry.closed_at = Some(at);
-                    entry.by = Some(by.clone());
-                    entry.outcome = Some(outcome.clone());
-                }
-            }
+            } => self.call_back_closed(at, *call_back, by, outcome),
             EventKind::CallAcknowledged {
                 destination,
                 incident_id,
             } => self.acknowledged(at, destination, incident_id.as_deref()),
             EventKind::DispatchReported { by, report } => self.dispatched(at, by, report),
-            EventKind::AlarmRaised { code, detail, .. } => {
-                let standing = |note: &AlarmNote| note.code == *code && note.cleared_at.is_none();
-                if !self.alarms.iter().any(standing) {
-                    self.alarms.push(AlarmNote {
-                        code: *code,
-                        detail: detail.clone(),
-                        at,
-                        cleared_at: None,
-                    });
-                }
-            }
+            EventKind::AlarmRaised { code, detail, .. } => self.alarmed(at, *code, detail),
             EventKind::AlarmCleared { code, .. } => {
                 for note in self.alarms.iter_mut().filter(|note| note.code == *code) {
                     note.cleared_at.get_or_insert(at);
@@ -322,26 +294,30 @@ impl CallRecord {
         }
     }
 
-    /// The third party on `leg`, made when it is new.
-    fn party(&mut self, leg: LegId, role: &str, number: &str) -> &mut ConferenceParty {
+    /// Change the third party on `leg`, made when it is new.
+    fn party(
+        &mut self,
+        leg: LegId,
+        role: &str,
+        number: &str,
+        change: impl FnOnce(&mut ConferenceParty),
+    ) {
         let parties = &mut self.conference.get_or_insert_default().parties;
-        let index = parties
-            .iter()
-            .position(|party| party.leg_id == leg)
-            .unwrap_or_else(|| {
-                parties.push(ConferenceParty {
-                    leg_id: leg,
-                    role: role.to_owned(),
-                    uri_masked: masked(number),
-                    ring_at: None,
-                    join_at: None,
-                    leave_at: None,
-                    result: "ringing".to_owned(),
-                    cause: None,
-                });
-                parties.len() - 1
-            });
-        &mut parties[index]
+        if let Some(party) = parties.iter_mut().find(|party| party.leg_id == leg) {
+            return change(party);
+        }
+        let mut party = ConferenceParty {
+            leg_id: leg,
+            role: role.to_owned(),
+            uri_masked: masked(number),
+            ring_at: None,
+            join_at: None,
+            leave_at: None,
+            result: "ringing".to_owned(),
+            cause: None,
+        };
+        change(&mut party);
+        parties.push(party);
     }
 
     fn monitor_started(&mut self, at: Moment, seat: &SeatId, leg: LegId) {
@@ -356,43 +332,35 @@ impl CallRecord {
         }
     }
 
-    /// The recording `id`, made when it is new.
-    fn recording(&mut self, id: RecordingId, start: Moment) -> &mut RecordedRecording {
-        let index = self
-            .recordings
-            .iter()
-            .position(|recording| recording.id == id)
-            .unwrap_or_else(|| {
-                self.recordings.push(RecordedRecording {
-                    id,
-                    state: "recording".to_owned(),
-                    uri: None,
-                    tracks: Vec::new(),
-                    start,
-                    end: None,
-                    duration_ms: None,
-                    size_bytes: None,
-                    sha256: None,
-                    sealed_at: None,
-                    failure: None,
-                });
-                self.recordings.len() - 1
-            });
-        &mut self.recordings[index]
+    /// Change the recording `id`, made when it is new.
+    fn recording(
+        &mut self,
+        id: RecordingId,
+        start: Moment,
+        change: impl FnOnce(&mut RecordedRecording),
+    ) {
+        if let Some(recording) = self.recordings.iter_mut().find(|known| known.id == id) {
+            return change(recording);
+        }
+        let mut recording = RecordedRecording {
+            id,
+            state: "recording".to_owned(),
+            uri: None,
+            tracks: Vec::new(),
+            start,
+            end: None,
+            duration_ms: None,
+            size_bytes: None,
+            sha256: None,
+            sealed_at: None,
+            failure: None,
+        };
+        change(&mut recording);
+        self.recordings.push(recording);
     }
 
     fn recording_sealed(&mut self, at: Moment, sealed: &SealedRecording) {
-        let recording = self.recording(sealed.recording, sealed.start.into());
-        "sealed".clone_into(&mut recording.state);
-        recording.uri = Some(sealed.path.clone());
-        recording.start = sealed.start.into();
-        let length = std::time::Duration::from_millis(sealed.duration_ms);
-        recording.end = Some((sealed.start + length).into());
-        recording.duration_ms = Some(sealed.duration_ms);
-        recording.size_bytes = Some(sealed.size_bytes);
-        recording.sha256 = Some(sealed.sha256.clone());
-        recording.sealed_at = Some(at);
-        recording.tracks = sealed
+        let tracks = sealed
             .tracks
             .iter()
             .map(|track| RecordedTrack {
@@ -403,6 +371,51 @@ impl CallRecord {
                 gaps: track.gaps.clone(),
             })
             .collect();
+        let length = std::time::Duration::from_millis(sealed.duration_ms);
+        self.recording(sealed.recording, sealed.start.into(), |recording| {
+            "sealed".clone_into(&mut recording.state);
+            recording.uri = Some(sealed.path.clone());
+            recording.start = sealed.start.into();
+            recording.end = Some((sealed.start + length).into());
+            recording.duration_ms = Some(sealed.duration_ms);
+            recording.size_bytes = Some(sealed.size_bytes);
+            recording.sha256 = Some(sealed.sha256.clone());
+            recording.sealed_at = Some(at);
+            recording.tracks = tracks;
+        });
+    }
+
+    fn call_back_due(&mut self, at: Moment, id: CallBackId, reason: &str) {
+        if !self.call_backs.iter().any(|entry| entry.id == id) {
+            self.call_backs.push(CallBack {
+                id,
+                reason: reason.to_owned(),
+                due_at: at,
+                closed_at: None,
+                by: None,
+                outcome: None,
+            });
+        }
+    }
+
+    fn call_back_closed(&mut self, at: Moment, id: CallBackId, by: &Actor, outcome: &str) {
+        if let Some(entry) = self.call_backs.iter_mut().find(|entry| entry.id == id) {
+            entry.closed_at = Some(at);
+            entry.by = Some(by.clone());
+            entry.outcome = Some(outcome.to_owned());
+        }
+    }
+
+    fn alarmed(&mut self, at: Moment, code: AlarmCode, detail: &str) {
+        let standing = |note: &AlarmNote| note.code == code && note.cleared_at.is_none();
+        if !self.alarms.iter().any(standing) {
+            self.alarms.push(AlarmNote {
+                code,
+                detail: detail.to_owned(),
+                at,
+                cleared_at: None,
+            });
+        }
     }
 
     fn gave_up(&mut self, at: Moment, stage: &str) {

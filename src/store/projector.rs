@@ -29,7 +29,7 @@ const PAGE: u32 = 256;
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Delivered rows are kept this long for people to look at.
-const KEEP_DELIVERED: Millis = Millis::from_secs(7 * 24 * 60 * 60);
+const KEEP_DELIVERED: Millis = Millis::from_secs(3 * 24 * 60 * 60);
 const DROP_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// What a destination wants to be told.

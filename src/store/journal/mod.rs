@@ -172,7 +172,7 @@ impl Journal {
         if self
             .writer
             .as_ref()
-            .is_none_or(|thread| thread.is_finished())
+            .is_none_or(std::thread::JoinHandle::is_finished)
         {
             status.last_error = Some("the journal's writer thread has ended".to_owned());
         }

@@ -81,9 +81,8 @@ impl EventReader {
         let mut events = Vec::new();
         let mut cursor = cursor;
         while events.len() < limit && cursor < self.last() {
-            let (segment, end) = match self.segment_after(cursor) {
-                Some(found) => found,
-                None => break,
+            let Some((segment, end)) = self.segment_after(cursor) else {
+                break;
             };
             // Numbers leap after damage: begin where the segment begins.
             cursor = cursor.max(segment.first_event_seq - 1);

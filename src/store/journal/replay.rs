@@ -258,7 +258,7 @@ impl<'a> Walk<'a> {
             )),
             seal::Verdict::Unsealed => match wal::damage(self.path)? {
                 Some(what) if !is_being_written(self.path) => Err(self.damaged(tip.seq, what)),
-                _ => Ok(()),
+                Some(_) | None => Ok(()),
             },
         }
     }

@@ -202,14 +202,15 @@ impl Spool {
         );
     }
 
-    /// The writer's batch is on the disk.
-    pub(super) fn done(&self, batch: &Batch) {
+    /// The writer's batch is on the disk; returns its JSON bytes.
+    pub(super) fn done(&self, batch: &Batch) -> u64 {
         let mut state = self.state();
         let bytes: usize = batch.rows.iter().map(|row| row.bytes).sum();
         state.bytes = state.bytes.saturating_sub(bytes);
         state.in_flight = 0;
         state.in_flight_since = None;
         state.last_error = None;
+        u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 
     pub(super) fn failed(&self, error: String) {

@@ -25,8 +25,12 @@ use crate::time::Timestamp;
 const RETRY_EVERY: Duration = Duration::from_millis(200);
 /// A closing journal tries this long to get its last entries to the disk.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
-/// The log is folded into the file beyond this size, and when there is nothing to write beyond a quarter of it.
-const WAL_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// The log is folded into the file after this many pages, and after a quarter of them when nothing waits. (The log's
+/// size on the disk tells nothing: it is written over from its beginning and never shrinks.)
+const WAL_PAGES_MAX: u64 = 8192;
+/// Pages that a commit touches beside those its own bytes fill.
+const PAGES_PER_COMMIT: u64 = 4;
+const PAGE_BYTES: u64 = 4096;
 /// Snapshots kept per segment beside its first one.
 const SNAPSHOTS_KEPT: i64 = 2;
 
@@ -75,6 +79,8 @@ struct Open {
     info: SegmentInfo,
     connection: Option<SqliteConnection>,
     opened_at: Timestamp,
+    /// Pages in the log since it was folded in last, estimated.
+    wal_pages: u64,
     /// A write failed since the log was folded in last: it may hold frames that never became valid.
     uncertain: bool,
 }
@@ -136,7 +142,10 @@ impl Writer {
 
     fn committed(&mut self, batch: &Batch, tip: Tip) {
         self.tip = tip;
-        self.shared.spool.done(batch);
+        let bytes = self.shared.spool.done(batch);
+        if let Some(open) = &mut self.segment {
+            open.wal_pages += PAGES_PER_COMMIT + bytes / (PAGE_BYTES / 2);
+        }
         self.start.committed_event.send_replace(tip.event_seq);
         self.start.committed_input.send_replace(tip.seq);
     }
@@ -246,6 +255,7 @@ impl Writer {
             info,
             connection: Some(connection),
             opened_at: now,
+            wal_pages: 0,
             uncertain: false,
         });
         Ok(self.tip)
@@ -256,16 +266,18 @@ impl Writer {
         let Some(open) = &mut self.segment else {
             return;
         };
-        let wal = file_bytes(&segment::wal_path(&open.info.path));
         let idle = self.shared.spool.status(self.tip.seq).spooled == 0;
+        let fold_in =
+            open.wal_pages > WAL_PAGES_MAX || (idle && open.wal_pages > WAL_PAGES_MAX / 4);
         if let Some(connection) = &mut open.connection
-            && (wal > WAL_BYTES_MAX || (idle && wal > WAL_BYTES_MAX / 4) || open.uncertain)
+            && (fold_in || open.uncertain)
         {
             let sql = if open.uncertain {
                 "PRAGMA wal_checkpoint(TRUNCATE)"
             } else {
                 "PRAGMA wal_checkpoint(PASSIVE)"
             };
+            open.wal_pages = 0;
             match sqlx::query(sql).execute(connection).await {
                 Ok(_) => open.uncertain = false,
                 Err(error) => tracing::warn!(%error, "the journal's log is not folded in yet"),
@@ -273,7 +285,7 @@ impl Writer {
         }
         let age = Clock::process().now().since(open.opened_at);
         let options = &self.shared.options;
-        let bytes = file_bytes(&open.info.path) + wal;
+        let bytes = file_bytes(&open.info.path) + open.wal_pages * PAGE_BYTES;
         if bytes >= options.segment_bytes_max || age >= options.segment_age_max {
             self.close_segment().await;
         }

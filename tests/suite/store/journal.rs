@@ -442,3 +442,114 @@ async fn reader_wakes_at_a_commit_and_ends_with_the_journal() {
     drop(journal);
     assert_eq!(waiting.await.unwrap(), (true, call(0).len(), false));
 }
+
+/// Not a test of its own: the process that the next test kills. Journals for ever and prints what is committed.
+#[tokio::test]
+async fn child_that_is_killed() {
+    let Some(dir) = std::env::var_os("FIRSTRING_TEST_KILLED_JOURNAL") else {
+        return;
+    };
+    let (journal, recovered) = open(Path::new(&dir));
+    println!("recovered {}", recovered.last_seq);
+    for n in 0.. {
+        let ticket = journal.append(call(n));
+        if n % 7 == 0 {
+            journal.snapshot(&serde_json::json!({ "calls": n }));
+        }
+        let seq = ticket.seq();
+        ticket.committed().await;
+        println!("committed {seq}");
+    }
+}
+
+#[test]
+fn kill_9_at_any_moment_loses_no_committed_entry() {
+    use std::io::{BufRead as _, BufReader};
+    let dir = tempfile::tempdir().unwrap();
+    let mut committed = 0;
+    for round in 0..8_u64 {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::journal::child_that_is_killed", "--nocapture"])
+            .env("FIRSTRING_TEST_KILLED_JOURNAL", dir.path())
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut seen = 0;
+        let number = |line: &str, word: &str| {
+            line.split_once(word).map(|(_, number)| number.trim().parse::<u64>().unwrap())
+        };
+        while let Some(Ok(line)) = lines.next() {
+            if let Some(recovered) = number(&line, "recovered ") {
+                assert!(recovered >= committed, "round {round}: {recovered} of {committed}");
+            }
+            if let Some(seq) = number(&line, "committed ") {
+                committed = seq;
+                seen += 1;
+            }
+            if seen == 3 + round {
+                std::thread::sleep(Duration::from_micros(900 * round));
+                child.kill().unwrap(); // SIGKILL
+                break;
+            }
+        }
+        // What it had still printed counts, too.
+        for line in lines.map_while(Result::ok) {
+            committed = number(&line, "committed ").unwrap_or(committed);
+        }
+        child.wait().unwrap();
+    }
+    let (journal, recovered) = open(dir.path());
+    assert!(recovered.last_seq >= committed);
+    assert_eq!(recovered.truncated, None);
+    drop(journal);
+    let entries = replayed(dir.path()).unwrap();
+    assert_eq!(entries.len() as u64, recovered.last_seq);
+    assert_eq!(segments(dir.path()).len(), 8, "each process wrote its own");
+}
+
+#[tokio::test]
+async fn disk_that_fails_and_recovers_at_random_leaves_each_entry_once_and_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut next = move |below: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % below
+    };
+    let mut expected = Vec::new();
+    let mut numbered = 0;
+    for _process in 0..6 {
+        let options = JournalOptions { segment_bytes_max: 96 * 1024, ..options() };
+        let faults = options.faults.clone();
+        let (journal, recovered) = Journal::open(dir.path(), options).unwrap();
+        assert_eq!(recovered.truncated, None);
+        assert_eq!(recovered.last_seq, expected.len() as u64);
+        for _step in 0..60 {
+            let one_of = [Fault::None, Fault::Fail, Fault::Full, Fault::Stall, Fault::None];
+            faults.set(one_of[usize::try_from(next(5)).unwrap()]);
+            let entries = call(numbered);
+            numbered += 1;
+            let some = usize::try_from(next(entries.len() as u64)).unwrap();
+            expected.extend_from_slice(&entries[..some]);
+            journal.append(entries[..some].to_vec());
+            if next(4) == 0 {
+                journal.snapshot(&serde_json::json!({ "entries": expected.len() }));
+            }
+            tokio::time::sleep(Duration::from_millis(next(8))).await;
+        }
+        faults.set(Fault::None);
+        journal.snapshot(&serde_json::json!({ "entries": expected.len() }));
+        journal.flush().await;
+    }
+    let (journal, recovered) = open(dir.path());
+    let snapshot = recovered.snapshot.unwrap();
+    assert_eq!(snapshot.value, serde_json::json!({ "entries": snapshot.seq }));
+    assert_eq!(recovered.tail.len() as u64, recovered.last_seq - snapshot.seq);
+    let events = all_events(&journal).await;
+    drop(journal);
+    assert_eq!(replayed(dir.path()).unwrap(), expected);
+    assert_eq!(events.len(), expected.len());
+}
