@@ -112,6 +112,10 @@ pub fn start(
         listeners: config.listeners.clone(),
     };
     let faults = transports.faults();
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the handle is given to the engine, which watches it (take_task)"
+    )]
     let task = tokio::spawn(shell.run(incoming, command_receiver, control_receiver, faults));
     Ok(Endpoint {
         commands,

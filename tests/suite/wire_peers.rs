@@ -473,6 +473,29 @@ fn the_second_answer_of_a_fork_is_acknowledged_and_hung_up() {
 }
 
 #[test]
+fn an_update_of_the_far_side_before_its_answer_moves_the_early_media() {
+    let (mut node, leg, invite) = outbound();
+    node.hear(
+        at(50),
+        CARRIER,
+        answer(&invite, "183", "one", "", OFFER).as_bytes(),
+    );
+    let ours = header(&invite, "From")
+        .unwrap()
+        .split_once(";tag=")
+        .unwrap()
+        .1;
+    let moved = OFFER.replace("4000", "4600");
+    let update = request("UPDATE", "sip:120@192.0.2.1", ours, 1, "up", "", &moved)
+        .replace("call-1@10.0.0.9", header(&invite, "Call-ID").unwrap())
+        .replace("tag=far", "tag=one");
+    let sent = node.hear(at(60), CARRIER, update.as_bytes());
+    assert!(starting(&sent, "SIP/2.0 200").contains("m=audio"));
+    let session = node.gate.last_session(leg).unwrap();
+    assert_eq!(session.remote, "10.0.0.9:4600".parse().unwrap());
+}
+
+#[test]
 fn a_reliable_provisional_is_acknowledged_once_and_its_media_heard() {
     let (mut node, leg, invite) = outbound();
     let early = answer(

@@ -179,10 +179,8 @@ fn nothing_that_rsip_reads_is_refused_by_us_without_the_rfc_saying_so() {
         }
     }
     assert_eq!(ours_refused, Vec::<String>::new());
-    assert!(
-        rsip_refused.len() >= 10,
-        "rsip has learnt: {rsip_refused:?}"
-    );
+    // 15 of these 24: six of RFC 4475, nine of RFC 5118.
+    assert_eq!(rsip_refused.len(), 15, "rsip refuses {rsip_refused:?}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::sip::address;
 use crate::sip::message::Headers;
 
 /// Shortest session interval (RFC 4028 section 5).
-pub const INTERVAL_MIN_S: u32 = 90;
+pub(super) const INTERVAL_MIN_S: u32 = 90;
 
 /// Data of an answered dialog.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

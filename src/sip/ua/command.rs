@@ -92,15 +92,20 @@ impl Ua {
             symmetric: way.profile.symmetric,
         };
         let mut leg = Leg::new(id, Dialog::calling(outset, way.flow, audio));
-        self.send_invite(now, &mut leg, &way);
+        if !self.send_invite(now, &mut leg, &way) {
+            self.close_media(&mut leg);
+            self.tell(failed(Cause::Capacity));
+            return;
+        }
         self.by_dialog.insert(leg.dialog_key(), id);
         self.tell_dialog(&mut leg);
         self.legs.insert(id, leg);
     }
 
-    fn send_invite(&mut self, now: Timestamp, leg: &mut Leg, way: &Way) {
+    /// False when the table has no place for it.
+    fn send_invite(&mut self, now: Timestamp, leg: &mut Leg, way: &Way) -> bool {
         let State::Calling(calling) = leg.dialog.state.clone() else {
-            return;
+            return false;
         };
         let profile = &way.profile;
         let listener = self.listener(way.flow.listener);
@@ -133,10 +138,15 @@ impl Ua {
             method: Method::Invite,
         };
         let ack = leg.dialog.refusal_ack(&calling, &listener);
-        self.tx
-            .send(now, key.clone(), draft.to_bytes(), Some(ack), way.flow);
-        self.by_client.insert(key.clone(), Purpose::Invite(leg.id));
-        leg.client = Some(key);
+        leg.client = Some(key.clone());
+        self.ask(
+            now,
+            key,
+            Purpose::Invite(leg.id),
+            &draft,
+            Some(ack),
+            way.flow,
+        )
     }
 
     fn way(&self, invite: &Invite) -> Option<Way> {

@@ -37,13 +37,8 @@ impl Ua {
     ) {
         let trying = Draft::response(&request, 100, None);
         self.respond(now, &key, &request, flow, 100, &trying);
-        let (ingress, profile) = match source {
-            Source::Trunk(index) => match self.setup.trunks.get(*index) {
-                Some(trunk) => (Ingress::Trunk(trunk.id.clone()), self.trunk_profile(trunk)),
-                None => return,
-            },
-            Source::Seat(seat) => (Ingress::Seat(seat.clone()), self.seat_profile()),
-            Source::Stranger => return,
+        let Some((ingress, profile)) = self.ingress(source) else {
+            return;
         };
         let (call, leg) = (CallId(self.random.uuid(now)), LegId(self.random.uuid(now)));
         let found = body::find(&request.headers, &request.body);
@@ -90,23 +85,26 @@ impl Ua {
             self.forget(leg);
             return;
         }
-        let refusal = match &found.sdp {
-            Some(offer) => match leg.dialog.audio.answer(offer) {
-                Ok(answer) => {
-                    leg.answer = Some(answer);
-                    None
-                }
-                Err(_) => Some(488),
-            },
-            None => found.unknown.then_some(415),
-        };
-        if let Some(status) = refusal {
-            self.refuse(now, &mut leg, status);
-            self.ended(&mut leg, Cause::MediaRefused, false);
-            self.forget(leg);
-            return;
+        match negotiated(&mut leg, &found) {
+            None => self.enter(leg),
+            Some(status) => {
+                self.refuse(now, &mut leg, status);
+                self.ended(&mut leg, Cause::MediaRefused, false);
+                self.forget(leg);
+            }
         }
-        self.enter(leg);
+    }
+
+    /// Where a call comes in, and the wishes of its far side.
+    fn ingress(&self, source: &Source) -> Option<(Ingress, Profile)> {
+        match source {
+            Source::Trunk(index) => {
+                let trunk = self.setup.trunks.get(*index)?;
+                Some((Ingress::Trunk(trunk.id.clone()), self.trunk_profile(trunk)))
+            }
+            Source::Seat(seat) => Some((Ingress::Seat(seat.clone()), self.seat_profile())),
+            Source::Stranger => None,
+        }
     }
 
     /// Puts a new inbound leg into the tables.
@@ -337,6 +335,21 @@ impl Ua {
                 ua.bye(now, leg, Cause::Normal);
             }
         });
+    }
+}
+
+/// Answers the offer of an INVITE, or says with which status it must be refused. Without an offer ours goes into
+/// the 200.
+fn negotiated(leg: &mut Leg, found: &Found) -> Option<u16> {
+    let Some(offer) = &found.sdp else {
+        return found.unknown.then_some(415);
+    };
+    match leg.dialog.audio.answer(offer) {
+        Ok(answer) => {
+            leg.answer = Some(answer);
+            None
+        }
+        Err(_) => Some(488),
     }
 }
 

@@ -375,6 +375,25 @@ impl Ua {
         self.respond(now, key, request, flow, status, &draft);
     }
 
+    /// Sends a request of ours and remembers what it is for. With a full table it is sent once and not watched: false.
+    fn ask(
+        &mut self,
+        now: Timestamp,
+        key: ClientKey,
+        purpose: Purpose,
+        request: &Draft,
+        refusal: Option<Draft>,
+        way: Flow,
+    ) -> bool {
+        let watched = self
+            .tx
+            .send(now, key.clone(), request.to_bytes(), refusal, way);
+        if watched {
+            self.by_client.insert(key, purpose);
+        }
+        watched
+    }
+
     /// Our side of a listener; listeners never go away while the process runs.
     fn listener(&self, index: u16) -> Listener {
         self.setup

@@ -19,11 +19,10 @@ impl Ua {
             Some(Purpose::Invite(id)) => {
                 self.with_leg(id, |ua, leg| ua.invite_response(now, leg, response));
             }
+            Some(Purpose::Refresh(_) | Purpose::Closing) if response.status < 200 => {}
             Some(Purpose::Refresh(id)) => {
-                if response.status >= 200 {
-                    self.by_client.remove(&key);
-                    self.with_leg(id, |ua, leg| ua.refresh_response(now, leg, &key, response));
-                }
+                self.by_client.remove(&key);
+                self.with_leg(id, |ua, leg| ua.refresh_response(now, leg, &key, response));
             }
             Some(Purpose::Probe(target)) => {
                 self.by_client.remove(&key);
@@ -32,9 +31,7 @@ impl Ua {
             }
             Some(Purpose::Orphan(id)) => self.orphan_response(now, id, &key, response),
             Some(Purpose::Closing) => {
-                if response.status >= 200 {
-                    self.by_client.remove(&key);
-                }
+                self.by_client.remove(&key);
             }
             None => {}
         }
@@ -126,9 +123,7 @@ impl Ua {
             branch,
             method: Method::Prack,
         };
-        self.tx
-            .send(now, key.clone(), draft.to_bytes(), None, early.next_hop());
-        self.by_client.insert(key, Purpose::Closing);
+        self.ask(now, key, Purpose::Closing, &draft, None, early.next_hop());
     }
 
     /// The first 2xx.
@@ -251,14 +246,11 @@ impl Ua {
             refusal = Some(ack.without("To"));
         }
         let key = ClientKey { branch, method };
-        self.tx.send(
-            now,
-            key.clone(),
-            draft.to_bytes(),
-            refusal,
-            leg.dialog.next_hop(),
-        );
-        self.by_client.insert(key, Purpose::Refresh(leg.id));
+        let way = leg.dialog.next_hop();
+        if !self.ask(now, key, Purpose::Refresh(leg.id), &draft, refusal, way) {
+            leg.refreshing = false;
+            self.arm_session(now, leg);
+        }
     }
 
     fn refresh_response(

@@ -85,8 +85,7 @@ impl Ua {
         };
         if let Some(watch) = self.probes.get_mut(target) {
             watch.asked = Some(key.clone());
-            self.tx.send(now, key.clone(), draft.to_bytes(), None, flow);
-            self.by_client.insert(key, Purpose::Probe(target.clone()));
+            self.ask(now, key, Purpose::Probe(target.clone()), &draft, None, flow);
             let patience = PROBE_TIMEOUT.min(self.setup.options_every);
             self.wheel
                 .set(Due::ProbeMissed(target.clone()), now + patience);

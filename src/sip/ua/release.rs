@@ -87,9 +87,7 @@ impl Ua {
             branch,
             method: Method::Bye,
         };
-        self.tx
-            .send(now, key.clone(), draft.to_bytes(), None, dialog.next_hop());
-        self.by_client.insert(key, Purpose::Closing);
+        self.ask(now, key, Purpose::Closing, &draft, None, dialog.next_hop());
     }
 
     /// CANCEL of our INVITE, on the way the INVITE took.
@@ -105,9 +103,7 @@ impl Ua {
             branch: calling.branch,
             method: Method::Cancel,
         };
-        self.tx
-            .send(now, key.clone(), draft.to_bytes(), None, leg.dialog.flow);
-        self.by_client.insert(key, Purpose::Closing);
+        self.ask(now, key, Purpose::Closing, &draft, None, leg.dialog.flow);
     }
 
     pub(super) fn tx_send_once(&mut self, bytes: Vec<u8>, way: Flow) {

@@ -53,12 +53,26 @@ impl Ua {
             }
             Method::Cancel => self.cancel(now, &request, flow),
             Method::Register if !to_tag => self.register(now, &request, flow),
-            _ if leg.is_none() => self.stray(&request, flow, to_tag),
-            _ => {
-                if let (Some(leg), Some(key)) = (leg, self.admit(now, &request, flow, true)) {
-                    self.in_dialog(now, leg, &key, request, flow);
+            Method::Invite
+            | Method::Bye
+            | Method::Register
+            | Method::Options
+            | Method::Info
+            | Method::Prack
+            | Method::Update
+            | Method::Subscribe
+            | Method::Notify
+            | Method::Refer
+            | Method::Message
+            | Method::Publish
+            | Method::Other(_) => match leg {
+                None => self.stray(&request, flow, to_tag),
+                Some(leg) => {
+                    if let Some(key) = self.admit(now, &request, flow, true) {
+                        self.in_dialog(now, leg, &key, request, flow);
+                    }
                 }
-            }
+            },
         }
     }
 
@@ -71,7 +85,8 @@ impl Ua {
         let leg = self.legs.get(id)?;
         let same = match &leg.dialog.remote_tag {
             Some(remote) => request.is.from.tag() == Some(remote.as_str()),
-            None => leg.opening.is_some() && request.is.from.tag().is_none(),
+            // Not answered yet: any branch of a fork may speak (UPDATE, BYE), our random tag names the dialog.
+            None => leg.opening.is_none() || request.is.from.tag().is_none(),
         };
         same.then_some(*id)
     }
