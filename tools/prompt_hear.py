@@ -11,7 +11,7 @@ import numpy as np
 # compared by sound, so a hint cannot hide a sentence that is spoken badly.
 HINTS = {
     ("zh", False): "以下是普通话的句子，使用简体中文。",
-    ("zh", True): "120急救中心的电话录音：调度员、坐席、急救电话、按顺序接听、连接异常、接通医生、回拨、挂机、畅通。",
+    ("zh", True): "120急救中心的电话录音：调度员、幺二号坐席、急救电话、按顺序接听、连接异常、接通医生、回拨、挂机、畅通。",
     ("en", False): None,
     ("en", True): "Calls to the 120 emergency centre: dispatcher, ambulance, stay on the line.",
 }

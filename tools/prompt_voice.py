@@ -80,7 +80,7 @@ class Readings:
             if not found:
                 raise KeyError(f"no reading for {token!r}: add it to [readings]")
             out.append(found)
-        return "".join(out)
+        return re.sub("ði (?=[ˈˌ]?[^aeiouæɑɐɔəɛɜɪʊʌᵻAIOWY])", "ðə ", "".join(out))
 
 
 class Kokoro:
