@@ -13,11 +13,16 @@ HINTS = {
     ("zh", False): "以下是普通话的句子，使用简体中文。",
     ("zh", True): "120急救中心的电话录音：调度员、幺二号坐席、急救电话、按顺序接听、连接异常、接通医生、回拨、挂机、畅通。",
     ("en", False): None,
-    ("en", True): "Calls to the 120 emergency centre: dispatcher, ambulance, stay on the line.",
+    ("en", True): None,
 }
-HINTS_ID = hashlib.sha256(repr(HINTS).encode()).hexdigest()[:8]
 SAME = str.maketrans("您她它座零〇一幺两二三四五六七八九", "你他他坐0011223456789")
-ENGLISH_NUMBERS = "zero one two three four five six seven eight nine".split()
+ENGLISH_NUMBERS = "zero one two three four five six seven eight nine ten".split()
+
+
+def hint_id(language: str) -> str:
+    """A transcript in the manifest is kept while the file and the hint are the same."""
+    code = "en" if language.startswith("en") else "zh"
+    return hashlib.sha256(repr((HINTS[code, False], HINTS[code, True])).encode()).hexdigest()[:8]
 
 
 def normal(text: str, language: str) -> str:
