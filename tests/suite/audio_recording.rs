@@ -852,10 +852,12 @@ fn a_killed_recorder_leaves_audio_up_to_the_kill() {
         "{:?}",
         report.failed
     );
+    let mut worst_ms = 0;
     for (id, sealed) in &report.sealed {
         let path = dir.path().join(&sealed.path);
         let wav = read_wav(&path);
         let missing = length_ms.saturating_sub(wav.duration_ms());
+        worst_ms = worst_ms.max(missing);
         assert!(
             missing <= 200,
             "{id}: {missing} ms before the kill are missing"
@@ -873,4 +875,5 @@ fn a_killed_recorder_leaves_audio_up_to_the_kill() {
             );
         }
     }
+    println!("the kill cost at most {worst_ms} ms of a call");
 }

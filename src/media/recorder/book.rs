@@ -421,3 +421,172 @@ fn append(pending: &mut Vec<u8>, pending_us: &mut i64, record: &Record<'_>, at_u
 pub(super) fn ids(header: &Header) -> (CallId, RecordingId) {
     (header.call, header.recording)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::capture::{Taken, take};
+    use crate::media::session::Codec;
+    use crate::media::tap::TAP_PAYLOAD_MAX;
+    use uuid::Uuid;
+
+    fn header(n: u128) -> Header {
+        Header {
+            call: CallId(Uuid::from_u128(n)),
+            recording: RecordingId(Uuid::from_u128(n)),
+            start_us: 0,
+        }
+    }
+
+    fn frame(slot: u32, arrived_us: i64) -> TapFrame {
+        TapFrame {
+            slot,
+            arrived_us,
+            ssrc: 1,
+            rtp_timestamp: 0,
+            sequence: 0,
+            codec: Codec::Pcma,
+            len: 160,
+            payload: [slot as u8; TAP_PAYLOAD_MAX],
+        }
+    }
+
+    /// A disk that takes everything, one file per call.
+    #[derive(Default)]
+    struct Files(BTreeMap<CallId, Vec<u8>>);
+
+    impl Files {
+        fn write(&mut self, book: &mut Book, now: i64) {
+            let mut batch = Vec::new();
+            book.due(now, &mut batch);
+            for mut job in batch {
+                let file = self.0.entry(job.call).or_default();
+                assert_eq!(file.len() as u64, job.offset, "no hole, nothing twice");
+                file.extend_from_slice(&job.bytes);
+                job.done = job.bytes.len();
+                assert!(book.took(job).is_none());
+            }
+        }
+
+        /// (track, first byte of payload) of every frame.
+        fn frames(&self, call: CallId) -> Vec<(u8, u8)> {
+            let mut bytes = &self.0[&call][capture::HEADER_BYTES..];
+            let mut found = Vec::new();
+            while let Taken::Record { record, used } = take(bytes) {
+                if let Record::Audio(audio) = record {
+                    found.push((audio.track, audio.payload[0]));
+                }
+                bytes = &bytes[used..];
+            }
+            assert!(bytes.is_empty());
+            found
+        }
+    }
+
+    #[test]
+    fn a_leg_that_moves_to_another_call_is_recorded_there_from_then_on() {
+        let mut book = Book::new(1 << 20);
+        let (a, b) = (header(1), header(2));
+        for h in [a, b] {
+            assert!(book.start(h, 0));
+            assert!(!book.start(h, 0), "only once");
+        }
+        book.track(a.call, 5, &Party::Caller, 0);
+        book.track(b.call, 6, &Party::Caller, 0);
+        assert_eq!(book.frame(&frame(5, 10)), Fate::Kept);
+        book.track(b.call, 5, &Party::Seat("801".into()), 20);
+        assert_eq!(book.frame(&frame(5, 30)), Fate::Kept);
+        assert_eq!(book.frame(&frame(6, 30)), Fate::Kept);
+        // The end of the old call does not take the slot from the new one.
+        book.close(a.call, 40);
+        for now in 1..5 {
+            book.tick(now);
+        }
+        assert_eq!(book.frame(&frame(5, 50)), Fate::Kept);
+        let mut files = Files::default();
+        files.write(&mut book, 1_000_000);
+        assert_eq!(files.frames(a.call), [(0, 5)]);
+        assert_eq!(files.frames(b.call), [(1, 5), (0, 6), (1, 5)]);
+        assert_eq!(book.open_calls(), 1);
+        assert!(book.notices.contains(&Notice::Complete(a.call)));
+    }
+
+    #[test]
+    fn a_party_that_comes_back_goes_on_in_its_old_track() {
+        let mut book = Book::new(1 << 20);
+        let h = header(1);
+        book.start(h, 0);
+        book.track(h.call, 1, &Party::Caller, 0);
+        book.track(h.call, 2, &Party::Seat("801".into()), 0);
+        book.track(h.call, 3, &Party::Seat("802".into()), 0);
+        book.track(h.call, 4, &Party::Seat("801".into()), 0);
+        for slot in 1..=4 {
+            book.frame(&frame(slot, 10));
+        }
+        let mut files = Files::default();
+        files.write(&mut book, 1_000_000);
+        assert_eq!(files.frames(h.call), [(0, 1), (1, 2), (2, 3), (1, 4)]);
+    }
+
+    #[test]
+    fn frames_after_the_end_are_unknown_and_slots_are_free_again() {
+        let mut book = Book::new(1 << 20);
+        let h = header(1);
+        book.start(h, 0);
+        book.track(h.call, 1, &Party::Caller, 0);
+        book.close(h.call, 5);
+        book.tick(10);
+        assert_eq!(book.frame(&frame(1, 10)), Fate::Kept, "late, but in time");
+        book.tick(20);
+        book.tick(30);
+        assert_eq!(book.frame(&frame(1, 40)), Fate::Unknown);
+        assert!(!book.close(header(2).call, 0));
+        let mut files = Files::default();
+        files.write(&mut book, 1_000_000);
+        assert_eq!((book.open_calls(), book.spool_bytes()), (0, 0));
+        assert!(book.start(h, 50), "the same id may come again");
+    }
+
+    #[test]
+    fn a_party_beyond_the_tracks_is_told_as_not_recorded() {
+        let mut book = Book::new(1 << 20);
+        let h = header(1);
+        book.start(h, 0);
+        for n in 0..=TRACKS_MAX {
+            let role = format!("guest{n}");
+            book.track(h.call, n as u32, &Party::Third { role, n: 1 }, 0);
+        }
+        let told = |n: &&Notice| matches!(n, Notice::TooManyTracks { .. });
+        assert_eq!(book.notices.iter().filter(told).count(), 1);
+        assert_eq!(book.frame(&frame(TRACKS_MAX as u32, 1)), Fate::Unknown);
+    }
+
+    #[test]
+    fn what_is_away_or_refused_is_written_on_from_where_it_stopped() {
+        let mut book = Book::new(1 << 20);
+        let h = header(1);
+        book.start(h, 0);
+        book.track(h.call, 1, &Party::Caller, 0);
+        book.frame(&frame(1, 0));
+        let mut batch = Vec::new();
+        book.due(100_000, &mut batch);
+        book.frame(&frame(1, 0));
+        let mut more = Vec::new();
+        book.due(300_000, &mut more);
+        assert!(more.is_empty(), "one write at a time per call");
+        let mut job = batch.remove(0);
+        let whole = job.bytes.len();
+        job.done = 50;
+        job.error = Some(std::io::ErrorKind::StorageFull.into());
+        assert!(book.took(job).is_some());
+        book.due(300_000, &mut more);
+        assert_eq!(
+            (more[0].offset, more[0].done, more[0].bytes.len()),
+            (0, 50, whole)
+        );
+        more[0].done = whole;
+        book.took(more.remove(0));
+        book.due(500_000, &mut more);
+        assert_eq!(more[0].offset, whole as u64);
+    }
+}

@@ -408,3 +408,15 @@ proptest! {
         prop_assert!(heard.samples <= 1_000_000);
     }
 }
+
+#[test]
+fn after_a_pause_a_packet_goes_at_once_where_it_belongs() {
+    // 15 ms more delay from the second talk spurt on: too little to jump for, too much to keep.
+    let mut packets = steady(0, 50, 1, 500, 0);
+    packets.extend(steady(4000, 50, 1, 500 + 32_000, 50));
+    for packet in &mut packets[50..] {
+        packet.time.arrived += 15 * MS;
+    }
+    let (placed, _) = place(&packets, 5100 * MS);
+    assert!(placed.iter().all(|(p, at, _)| *at == p.time.arrived));
+}
