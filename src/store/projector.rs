@@ -162,8 +162,11 @@ impl Projector {
         let mut cursor = self.store.cursor(&name).await?;
         let mut dropped_at = tokio::time::Instant::now();
         loop {
+            let committed = self.reader.last();
             let events = self.reader.events_after(cursor, PAGE).await?;
             let Some((last, _)) = events.last() else {
+                // Events that this build cannot read are passed over.
+                cursor = cursor.max(committed);
                 self.took_in(cursor);
                 if !self.reader.wait_after(cursor).await {
                     return Ok(());

@@ -1,5 +1,6 @@
 //! Disk faults planted by tests, so that late, full and failing disks are tested on every machine.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -19,23 +20,51 @@ pub enum Fault {
     Full,
 }
 
+impl Fault {
+    const ALL: [(Self, &'static str); 4] = [
+        (Self::None, "none"),
+        (Self::Fail, "fail"),
+        (Self::Stall, "stall"),
+        (Self::Full, "full"),
+    ];
+}
+
 /// A switch for faults, shared with the writer. The default one plants none.
 #[derive(Clone, Debug, Default)]
-pub struct Faults(Arc<AtomicU8>);
+pub struct Faults {
+    planted: Arc<AtomicU8>,
+    file: Option<PathBuf>,
+}
 
 impl Faults {
+    /// A switch that another process turns: the word in `file` (`fail`, `stall`, `full`) is the fault while it is
+    /// there. For tests of a whole server; looked at before each commit.
+    #[must_use]
+    pub fn from_file(file: PathBuf) -> Self {
+        Self {
+            planted: Arc::default(),
+            file: Some(file),
+        }
+    }
+
     /// Plant or lift a fault.
     pub fn set(&self, fault: Fault) {
-        self.0.store(fault as u8, Ordering::Release);
+        self.planted.store(fault as u8, Ordering::Release);
     }
 
     fn fault(&self) -> Fault {
-        match self.0.load(Ordering::Acquire) {
-            1 => Fault::Fail,
-            2 => Fault::Stall,
-            3 => Fault::Full,
-            _ => Fault::None,
-        }
+        let in_file = self
+            .file
+            .as_ref()
+            .and_then(|file| std::fs::read_to_string(file).ok());
+        let planted = self.planted.load(Ordering::Acquire);
+        Fault::ALL
+            .into_iter()
+            .find(|(fault, word)| match &in_file {
+                Some(text) => text.trim() == *word,
+                None => *fault as u8 == planted,
+            })
+            .map_or(Fault::None, |(fault, _)| fault)
     }
 
     /// Called by the writer before a commit; true when SQLite shall find no room.

@@ -33,6 +33,11 @@ impl Store {
         sqlx::any::install_default_drivers();
         let store = match database {
             Database::Sqlite(path) => {
+                if let Some(dir) = path.parent()
+                    && let Err(error) = std::fs::create_dir_all(dir)
+                {
+                    tracing::error!(dir = %dir.display(), %error, "the database's directory cannot be made");
+                }
                 Self::pool(&sqlite_url(path), Backend::Sqlite, SQLITE_CONNECTIONS_MAX)?
             }
             Database::Postgres(url) => {

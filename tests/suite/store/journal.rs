@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use firstring::store::journal::{
-    Entry, Fault, Journal, JournalError, JournalOptions, Recovered, replay,
+    Entry, Fault, Faults, Journal, JournalError, JournalOptions, Recovered, replay,
 };
 use firstring::switch::{Event, Input, InputKind};
 use firstring::time::Timestamp;
@@ -380,6 +380,28 @@ async fn full_disk_keeps_entries_in_memory_and_writes_them_in_order_after_relief
 }
 
 #[tokio::test]
+async fn fault_in_a_file_stalls_the_journal_of_another_process_until_it_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let fault = dir.path().join("fault");
+    let options = JournalOptions {
+        faults: Faults::from_file(fault.clone()),
+        ..options()
+    };
+    let (journal, _) = Journal::open(&dir.path().join("journal"), options).unwrap();
+    journal.append(call(0)).committed().await;
+    std::fs::write(&fault, "stall\n").unwrap();
+    let ticket = journal.append(call(1));
+    assert!(
+        !ticket
+            .clone()
+            .committed_within(Duration::from_millis(120))
+            .await
+    );
+    std::fs::remove_file(&fault).unwrap();
+    ticket.committed().await;
+}
+
+#[tokio::test]
 async fn spool_that_is_full_drops_the_newest_entries_counts_them_and_the_journal_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let options = JournalOptions {
@@ -469,7 +491,11 @@ fn kill_9_at_any_moment_loses_no_committed_entry() {
     let mut committed = 0;
     for round in 0..8_u64 {
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "store::journal::child_that_is_killed", "--nocapture"])
+            .args([
+                "--exact",
+                "store::journal::child_that_is_killed",
+                "--nocapture",
+            ])
             .env("FIRSTRING_TEST_KILLED_JOURNAL", dir.path())
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::null())
@@ -478,11 +504,15 @@ fn kill_9_at_any_moment_loses_no_committed_entry() {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut seen = 0;
         let number = |line: &str, word: &str| {
-            line.split_once(word).map(|(_, number)| number.trim().parse::<u64>().unwrap())
+            line.split_once(word)
+                .map(|(_, number)| number.trim().parse::<u64>().unwrap())
         };
         while let Some(Ok(line)) = lines.next() {
             if let Some(recovered) = number(&line, "recovered ") {
-                assert!(recovered >= committed, "round {round}: {recovered} of {committed}");
+                assert!(
+                    recovered >= committed,
+                    "round {round}: {recovered} of {committed}"
+                );
             }
             if let Some(seq) = number(&line, "committed ") {
                 committed = seq;
@@ -522,13 +552,22 @@ async fn disk_that_fails_and_recovers_at_random_leaves_each_entry_once_and_in_or
     let mut expected = Vec::new();
     let mut numbered = 0;
     for _process in 0..6 {
-        let options = JournalOptions { segment_bytes_max: 96 * 1024, ..options() };
+        let options = JournalOptions {
+            segment_bytes_max: 96 * 1024,
+            ..options()
+        };
         let faults = options.faults.clone();
         let (journal, recovered) = Journal::open(dir.path(), options).unwrap();
         assert_eq!(recovered.truncated, None);
         assert_eq!(recovered.last_seq, expected.len() as u64);
         for _step in 0..60 {
-            let one_of = [Fault::None, Fault::Fail, Fault::Full, Fault::Stall, Fault::None];
+            let one_of = [
+                Fault::None,
+                Fault::Fail,
+                Fault::Full,
+                Fault::Stall,
+                Fault::None,
+            ];
             faults.set(one_of[usize::try_from(next(5)).unwrap()]);
             let entries = call(numbered);
             numbered += 1;
@@ -546,8 +585,14 @@ async fn disk_that_fails_and_recovers_at_random_leaves_each_entry_once_and_in_or
     }
     let (journal, recovered) = open(dir.path());
     let snapshot = recovered.snapshot.unwrap();
-    assert_eq!(snapshot.value, serde_json::json!({ "entries": snapshot.seq }));
-    assert_eq!(recovered.tail.len() as u64, recovered.last_seq - snapshot.seq);
+    assert_eq!(
+        snapshot.value,
+        serde_json::json!({ "entries": snapshot.seq })
+    );
+    assert_eq!(
+        recovered.tail.len() as u64,
+        recovered.last_seq - snapshot.seq
+    );
     let events = all_events(&journal).await;
     drop(journal);
     assert_eq!(replayed(dir.path()).unwrap(), expected);

@@ -25,7 +25,7 @@ macro_rules! on_both_databases {
             $(#[tokio::test]
             async fn $scenario() {
                 let dir = tempfile::tempdir().unwrap();
-                let database = super::Database::Sqlite(dir.path().join("records.db"));
+                let database = super::Database::Sqlite(dir.path().join("not there yet/records.db"));
                 super::$scenario(&database).await;
             })+
         }
