@@ -205,7 +205,7 @@ impl Sender {
         let ended = sending.sent >= sending.total;
         let [high, low] = sending.sent.to_be_bytes();
         // Volume -10 dBm0 (section 2.3.4).
-        let flags = if ended { 0x80 | 10 } else { 10 };
+        let flags = if ended { 0x8A } else { 0x0A };
         let frame = EventFrame {
             payload: [sending.event, flags, high, low],
             began: sending.began,

@@ -158,9 +158,9 @@ impl Plane {
     pub fn command(&self, call: CallId, command: MediaCommand) {
         let inner = &self.inner;
         let mut directory = inner.lock();
-        directory.note_command(call);
         match command {
             MediaCommand::Record { recording } => {
+                directory.note_command(call);
                 let at_us = now_us();
                 if directory.record(call, recording) {
                     inner.tell_recorder(
@@ -177,10 +177,12 @@ impl Plane {
                 }
             }
             MediaCommand::Track { leg, party } => {
+                directory.note_command(call);
                 directory.name_party(call, leg, party);
                 inner.track(&mut directory, call, leg);
             }
             MediaCommand::Matrix { matrix } => {
+                directory.note_command(call);
                 let worker = directory.worker_of(call);
                 inner.order(worker, Order::Matrix { call, matrix });
             }
@@ -190,6 +192,7 @@ impl Plane {
                 sounds,
                 repeat,
             } => {
+                directory.note_command(call);
                 let player = inner.player(play, &sounds, repeat);
                 match directory.place_of(leg) {
                     Some(place) => inner.order(place.worker, Order::Play { leg, player }),
@@ -206,8 +209,9 @@ impl Plane {
                     let at_us = now_us();
                     inner.tell_recorder(&mut directory, TapControl::Close { call, at_us });
                 }
-                let worker = directory.worker_of(call);
-                inner.order(worker, Order::CloseCall { call });
+                if let Some(worker) = directory.known_worker_of(call) {
+                    inner.order(worker, Order::CloseCall { call });
+                }
                 directory.forget_if_done(call);
             }
         }

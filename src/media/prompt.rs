@@ -132,13 +132,13 @@ impl Prompts {
         let mut unknown = Vec::new();
         for sound in sounds {
             let clip = match sound {
-                Sound::Prompt(id) => match self.clips.get(id) {
-                    Some(clip) => clip,
-                    None => {
+                Sound::Prompt(id) => {
+                    let Some(clip) = self.clips.get(id) else {
                         unknown.push(id.clone());
                         continue;
-                    }
-                },
+                    };
+                    clip
+                }
                 Sound::RingBack => &self.ring_back,
                 Sound::Busy => &self.busy,
                 Sound::Entry => &self.entry,

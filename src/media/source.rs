@@ -56,8 +56,9 @@ pub enum Verdict {
 
 impl SourceLock {
     /// SDP says where the far side is. An unchanged address keeps the lock.
+    /// An address that nobody can have (`c=IN IP4 0.0.0.0`, the hold of RFC 2543) changes nothing.
     pub fn expect(&mut self, sdp: SocketAddr, now_us: i64) {
-        if self.sdp == Some(sdp) {
+        if self.sdp == Some(sdp) || sdp.ip().is_unspecified() || sdp.port() == 0 {
             return;
         }
         if self.sdp.is_some() {
@@ -224,6 +225,16 @@ mod tests {
             lock.check(new, 9, 300 + n, 5_100_000 + i64::from(*n) * 20_000) == Verdict::Locked
         });
         assert_eq!(taken, Some(49));
+    }
+
+    #[test]
+    fn a_hold_by_the_null_address_keeps_the_lock() {
+        let mut lock = lock_at_sdp();
+        lock.expect(address("0.0.0.0:4000"), 5);
+        assert_eq!(lock.remote(), Some(address(SDP)));
+        let mut lock = SourceLock::default();
+        lock.expect(address("0.0.0.0:4000"), 5);
+        assert_eq!(lock.remote(), None);
     }
 
     #[test]

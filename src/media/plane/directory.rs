@@ -61,6 +61,11 @@ impl Directory {
         self.entry(call).worker
     }
 
+    /// The worker of a call that is not forgotten yet.
+    pub(super) fn known_worker_of(&self, call: CallId) -> Option<usize> {
+        Some(self.calls.get(&call)?.worker)
+    }
+
     fn entry(&mut self, call: CallId) -> &mut CallEntry {
         let load = &self.load;
         self.calls.entry(call).or_insert_with(|| CallEntry {
@@ -124,11 +129,11 @@ impl Directory {
     }
 
     pub(super) fn drop_play(&mut self, call: CallId, leg: LegId) {
-        self.entry(call).plays.remove(&leg);
+        self.take_play(call, leg);
     }
 
     pub(super) fn take_play(&mut self, call: CallId, leg: LegId) -> Option<Player> {
-        self.entry(call).plays.remove(&leg)
+        self.calls.get_mut(&call)?.plays.remove(&leg)
     }
 
     /// A number that no open leg has (RFC 3550 section 8).
@@ -188,7 +193,9 @@ impl Directory {
 
     /// True when a recording has to be sealed.
     pub(super) fn close_call(&mut self, call: CallId) -> bool {
-        let entry = self.entry(call);
+        let Some(entry) = self.calls.get_mut(&call) else {
+            return false;
+        };
         entry.closed = true;
         entry.plays.clear();
         entry.recording.take().is_some()

@@ -258,8 +258,8 @@ impl Leg {
         let incoming = &mut self.incoming;
         incoming.heard_us = now_us;
         if !incoming.started {
+            // If its absence was told before, its return is told with the next packet.
             incoming.started = true;
-            incoming.lost = false;
             return Some(MediaEvent::RtpStarted);
         }
         if incoming.lost {
@@ -296,7 +296,7 @@ impl Leg {
         let Ok(ms) = u16::try_from(bytes / 8) else {
             return false;
         };
-        if run < LENGTH_RUN || bytes % 8 != 0 {
+        if run < LENGTH_RUN || !bytes.is_multiple_of(8) {
             return false;
         }
         incoming.sends_ms = ms;

@@ -54,6 +54,8 @@ const WAITING_US: i64 = 5_000_000;
 const WAKE: u64 = u64::MAX;
 /// Interval of care: reports, lost sources, keys without an end.
 const CARE_US: i64 = 100_000;
+/// Faults after which one that belongs to no call ends the worker.
+const FAULTS_MAX: u64 = 100;
 /// Interval of publication, in rounds of care.
 const PUBLISH_EVERY: u32 = 5;
 
@@ -214,7 +216,14 @@ impl Worker {
                     tracing::error!(worker = self.number, %error, "media worker cannot wait for packets");
                     return;
                 }
-                Err(_) => self.after_panic(),
+                Err(_) => {
+                    let is_of_a_call = self.at.is_some();
+                    self.after_panic();
+                    // A fault that no call pays for comes again: end, so that the plane alarms it.
+                    if !is_of_a_call && self.counts.panics > FAULTS_MAX {
+                        return;
+                    }
+                }
             }
         }
     }

@@ -33,6 +33,14 @@ impl Worker {
             let skipped = behind / 4 * 4;
             self.next_tick_us += skipped * STEP_US;
             self.counts.ticks_skipped += skipped.unsigned_abs();
+            // Own lines were to follow the tick: let them catch up with the clock.
+            for place in 0..self.legs.places() {
+                if let Some(leg) = self.legs.get_mut(place)
+                    && leg.needs_tick()
+                {
+                    leg.line.switch();
+                }
+            }
         }
         while self.next_tick_us <= now_us {
             let at_us = self.next_tick_us;
