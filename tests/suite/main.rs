@@ -17,6 +17,7 @@ mod enrich;
 mod sdp;
 mod store;
 mod support;
+mod tidy;
 mod transport;
 mod wire_bench;
 mod wire_pair;
