@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -99,7 +100,9 @@ impl Centre {
         }
         let text = self.text();
         for (name, secret) in &self.secrets {
-            std::fs::write(self.secret_file(name), secret)?;
+            let path = self.secret_file(name);
+            std::fs::write(&path, secret)?;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
         }
         let path = self.dir.join("firstring.toml");
         std::fs::write(&path, text)?;

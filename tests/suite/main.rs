@@ -14,6 +14,7 @@ mod audio_recording;
 mod call_record;
 mod config;
 mod enrich;
+mod one_call;
 mod sdp;
 mod store;
 mod support;

@@ -4,4 +4,5 @@
 pub mod one_call;
 pub mod postgres;
 pub mod rtp_peer;
+pub mod server;
 pub mod tone;
