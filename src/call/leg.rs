@@ -111,6 +111,9 @@ pub enum LegCommand {
     Invite(Box<Invite>),
     /// End it: CANCEL, final response or BYE, whichever its state asks for. A no-op on an ended leg.
     Release { cause: Cause },
+    /// No sound came for a minute: ask the far side whether it is still there (OPTIONS in the dialog). An answer brings
+    /// no event; three unanswered ones, or an answer that it knows no such dialog, bring `Ended` with cause lost.
+    Probe,
     /// After a restart: close a dialog of the old process from its journaled state.
     ReleaseOrphan { dialog: DialogState, cause: Cause },
 }

@@ -288,8 +288,9 @@ impl Switch {
             MediaEvent::Digit { digit, .. } => {
                 self.say(call, EventKind::DigitReceived { leg, digit: *digit });
             }
-            // Silence of the network alone ends nothing: the dialog's own probes decide (invariant 1).
-            MediaEvent::RtpLost { .. } => self.misfit("media.rtp_lost_or_back"),
+            // Silence of the network alone ends nothing: the far side is asked in its dialog (invariant 1).
+            MediaEvent::RtpLost { lost: true } => self.command_leg(leg, LegCommand::Probe),
+            MediaEvent::RtpLost { lost: false } => {}
         }
     }
 

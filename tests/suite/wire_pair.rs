@@ -407,3 +407,38 @@ fn the_same_seed_gives_the_same_bytes() {
     };
     assert_eq!(trace(11), trace(11));
 }
+
+#[test]
+fn a_silent_far_side_is_asked_in_the_dialog_and_only_a_dead_one_is_lost() {
+    let (mut pair, leg) = talking(9, 0);
+    let before = pair.a.events(OUT).len();
+    pair.a.ua.command(pair.now, OUT, LegCommand::Probe);
+    pair.run(Duration::from_secs(60));
+    assert_eq!(pair.a.events(OUT).len(), before, "an answer is no event");
+    pair.loss_percent = 100;
+    pair.a.ua.command(pair.now, OUT, LegCommand::Probe);
+    pair.run(Duration::from_secs(11));
+    assert_eq!(pair.a.events(OUT).len(), before, "two missed are not three");
+    pair.run(Duration::from_secs(2));
+    let lost = LegEvent::Ended {
+        cause: Cause::Lost,
+        by_far_side: true,
+    };
+    assert_eq!(pair.a.events(OUT).last(), Some(&lost));
+    assert_eq!(pair.b.events(leg), [LegEvent::Confirmed]);
+}
+
+#[test]
+fn a_far_side_that_does_not_know_the_dialog_any_more_is_lost_at_once() {
+    let (mut pair, _) = talking(10, 0);
+    let mut setup = setup("10.0.0.2:5060", Some("10.0.0.1:5060"), "10.0.0.1", 78);
+    setup.seed = [78; 32];
+    pair.b = Node::new(pair.now, "10.0.0.2:5060", setup);
+    pair.a.ua.command(pair.now, OUT, LegCommand::Probe);
+    pair.run(Duration::from_secs(1));
+    let lost = LegEvent::Ended {
+        cause: Cause::Lost,
+        by_far_side: true,
+    };
+    assert_eq!(pair.a.events(OUT).last(), Some(&lost));
+}

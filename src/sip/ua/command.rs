@@ -38,6 +38,7 @@ impl Ua {
             LegCommand::Release { cause } => {
                 self.with_leg(id, |ua, leg| ua.release(now, leg, cause));
             }
+            LegCommand::Probe => self.watch_leg(now, id),
             LegCommand::ReleaseOrphan { dialog, cause } => {
                 self.release_orphan(now, id, &dialog, cause)
             }

@@ -27,7 +27,7 @@ impl Ua {
             Some(Purpose::Probe(target)) => {
                 self.by_client.remove(&key);
                 self.tx.abandon(&key);
-                self.probe_answered(now, &target);
+                self.probe_answered(now, &target, response.status);
             }
             Some(Purpose::Orphan(id)) => self.orphan_response(now, id, &key, response),
             Some(Purpose::Closing) => {

@@ -1,8 +1,10 @@
-//! OPTIONS to trunks and registered phones: who is alive. Any answer counts.
+//! OPTIONS to trunks and registered phones, and inside the dialog of a leg that fell silent: who is alive. Any answer
+//! counts, but a leg's far side must still know the dialog.
 
 use super::{Due, Purpose, Tell, Ua};
-use crate::id::{SeatId, TrunkId};
-use crate::sip::dialog::Listener;
+use crate::call::Cause;
+use crate::id::{LegId, SeatId, TrunkId};
+use crate::sip::dialog::{Listener, State};
 use crate::sip::message::{Draft, Method};
 use crate::sip::net::Flow;
 use crate::sip::transaction::ClientKey;
@@ -14,6 +16,8 @@ use crate::time::{Millis, Timestamp};
 pub(super) enum Target {
     Trunk(TrunkId),
     Seat(SeatId),
+    /// Asked inside its dialog, until it answers or is lost.
+    Leg(LegId),
 }
 
 /// A target under watch.
@@ -66,19 +70,11 @@ impl Ua {
 
     /// Asks.
     pub(super) fn probe(&mut self, now: Timestamp, target: &Target) {
-        let Some((uri, flow)) = self.address_of(target) else {
+        let branch = self.random.branch();
+        let Some((draft, flow)) = self.question(target, &branch) else {
             self.unwatch(target);
             return;
         };
-        let listener = self.listener(flow.listener);
-        let branch = self.random.branch();
-        let draft = options(
-            &uri,
-            &listener,
-            &branch,
-            &self.random.tag(),
-            &self.random.call_id(),
-        );
         let key = ClientKey {
             branch,
             method: Method::Options,
@@ -90,6 +86,53 @@ impl Ua {
             self.wheel
                 .set(Due::ProbeMissed(target.clone()), now + patience);
         }
+    }
+
+    /// The OPTIONS for a target and its way; `None` when there is nobody to ask any more.
+    fn question(&mut self, target: &Target, branch: &str) -> Option<(Draft, Flow)> {
+        if let Target::Leg(id) = target {
+            let listener = self.listener(self.legs.get(id)?.dialog.flow.listener);
+            let dialog = &mut self.legs.get_mut(id)?.dialog;
+            let open = matches!(dialog.state, State::Established(_));
+            return open.then(|| {
+                (
+                    dialog.request(&Method::Options, &listener, branch),
+                    dialog.next_hop(),
+                )
+            });
+        }
+        let (uri, flow) = self.address_of(target)?;
+        let listener = self.listener(flow.listener);
+        let draft = options(
+            &uri,
+            &listener,
+            branch,
+            &self.random.tag(),
+            &self.random.call_id(),
+        );
+        Some((draft, flow))
+    }
+
+    /// Watches an answered leg that fell silent.
+    pub(super) fn watch_leg(&mut self, now: Timestamp, id: LegId) {
+        if self.legs.contains_key(&id) {
+            self.watch(now, Target::Leg(id));
+        }
+    }
+
+    /// The far side is gone without a word: the core hears it, the dialog is closed.
+    fn leg_lost(&mut self, now: Timestamp, id: LegId) {
+        self.unwatch(&Target::Leg(id));
+        self.with_leg(id, |ua, leg| {
+            ua.end(
+                leg,
+                crate::call::LegEvent::Ended {
+                    cause: Cause::Lost,
+                    by_far_side: true,
+                },
+            );
+            ua.bye(now, leg, Cause::Lost);
+        });
     }
 
     fn address_of(&self, target: &Target) -> Option<(String, Flow)> {
@@ -110,6 +153,7 @@ impl Ua {
                 };
                 Some((format!("sip:{peer}"), flow))
             }
+            Target::Leg(_) => None,
             Target::Seat(seat) => self
                 .registrar
                 .binding(seat)
@@ -117,7 +161,14 @@ impl Ua {
         }
     }
 
-    pub(super) fn probe_answered(&mut self, now: Timestamp, target: &Target) {
+    pub(super) fn probe_answered(&mut self, now: Timestamp, target: &Target, status: u16) {
+        if let Target::Leg(id) = target {
+            // It does not know the call any more (RFC 5057); anything else says that it lives.
+            return match status {
+                404 | 410 | 481 => self.leg_lost(now, *id),
+                _ => self.unwatch(target),
+            };
+        }
         let every = self.setup.options_every;
         let Some(watch) = self.probes.get_mut(target) else {
             return;
@@ -134,7 +185,7 @@ impl Ua {
                 seat: seat.clone(),
                 reachable: true,
             }),
-            Target::Trunk(_) | Target::Seat(_) => {}
+            Target::Trunk(_) | Target::Seat(_) | Target::Leg(_) => {}
         }
     }
 
@@ -170,7 +221,8 @@ impl Ua {
                 seat: seat.clone(),
                 reachable: false,
             }),
-            Target::Trunk(_) | Target::Seat(_) => {}
+            Target::Leg(id) if news => self.leg_lost(now, *id),
+            Target::Trunk(_) | Target::Seat(_) | Target::Leg(_) => {}
         }
     }
 }

@@ -539,6 +539,14 @@ fn network_silence_alone_never_ends_a_caller() {
         leg: caller,
         event: MediaEvent::RtpLost { lost: true },
     });
+    let asked = Effect::Leg {
+        leg: caller,
+        command: LegCommand::Probe,
+    };
+    assert!(
+        rig.effects.contains(&asked),
+        "the far side is asked whether it is still there"
+    );
     rig.pass(3_600_000 - 1);
     assert_eq!(rig.state(call), Some(CallState::Talking));
 }
