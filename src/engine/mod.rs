@@ -36,7 +36,7 @@ use crate::media::prompt::Prompts;
 use crate::media::recorder::Recorder;
 use crate::sip::endpoint::{self, Endpoint};
 use crate::store::journal::{Journal, JournalOptions};
-use crate::store::projector::Projector;
+use crate::store::projector::{Projector, ProjectorStatus};
 use crate::store::records::Store;
 use crate::switch::{AlarmCode, InputKind, View};
 use crate::time::Timestamp;
@@ -46,6 +46,9 @@ use tasks::Tasks;
 
 /// Version and build, as journaled.
 pub const BUILD: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
+
+/// At the end the projector may take this long to fold the last Events.
+const PROJECT_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why the engine did not start. Each says what to do in its own words.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +94,7 @@ pub struct Engine {
     owner: tokio::task::JoinHandle<Ended>,
     stop_owner: tokio::sync::oneshot::Sender<()>,
     readers: Tasks,
+    projected: channel::Receiver<ProjectorStatus>,
     inputs: mpsc::Sender<InputKind>,
 }
 
@@ -175,6 +179,7 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
         &config,
         Arc::clone(&channels.wake),
     );
+    let projected = projector.status();
     readers.spawn("projector", projector.run());
     for destination in &config.destinations {
         let delivery = Delivery::new(
@@ -243,6 +248,7 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
         owner,
         stop_owner,
         readers,
+        projected,
         inputs,
     })
 }
@@ -343,8 +349,16 @@ impl Engine {
         // An owner that is gone already needs no word.
         let _ = self.stop_owner.send(());
         let ended = self.owner.await.ok();
-        // What the last Inputs changed still goes into the records.
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        // What the last Inputs changed still goes into the records; a database that is down is not waited for.
+        let last = self.app.events.last();
+        let mut projected = self.projected;
+        drop(
+            tokio::time::timeout(
+                PROJECT_WITHIN,
+                projected.wait_for(|status| status.cursor >= last),
+            )
+            .await,
+        );
         self.readers.stop().await;
         ended
     }
