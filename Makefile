@@ -1,6 +1,8 @@
 # Verbs only; `make help` says what each does. Everything runs on loopback.
 CARGO ?= cargo
 SEEDS ?= 1000
+# PROFILE=dev makes `sim` and `scenarios` reuse the tests' build: slower runs, no second build.
+PROFILE ?= release
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
 .PHONY: help demo test check sim scenarios bench install clean
@@ -10,9 +12,9 @@ help: ## this list
 
 demo: ## one centre on this machine; ONCE=1 runs one call and checks it, LOAD=20 makes a busy evening, HOST=addr admits a real phone
 	@tools/need.sh demo
-	@tools/slow.sh "building firstring (the first time takes some minutes)" $(CARGO) build --release --locked --quiet
+	@tools/slow.sh "building firstring (the first time takes some minutes)" $(CARGO) build --locked --quiet
 	@target=$$($(CARGO) metadata --format-version 1 --no-deps --offline | sed -E 's/.*"target_directory":"([^"]+)".*/\1/'); \
-	exec $$target/release/firstring demo $(if $(ONCE),--once) $(if $(LOAD),--load $(LOAD)) $(if $(HOST),--host $(HOST))
+	exec $$target/debug/firstring demo $(if $(ONCE),--once) $(if $(LOAD),--load $(LOAD)) $(if $(HOST),--host $(HOST))
 
 test: ## all tests, with real SIP peers and both databases (installs what they need)
 	@tools/need.sh test
@@ -26,16 +28,16 @@ check: ## format, lints, docs, dependency table, licences
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; else python3 tools/licences.py; fi
 
 sim: ## SEEDS=1000 simulated centres of 30 virtual minutes each, invariants checked after every step
-	@$(CARGO) build --release --locked --quiet
-	@$(CARGO) run --release --locked --quiet -- simulate --seeds $(SEEDS)
+	@tools/slow.sh "building the simulator" $(CARGO) build --profile $(PROFILE) --locked --quiet
+	@$(CARGO) run --profile $(PROFILE) --locked --quiet -- simulate --seeds $(SEEDS)
 
 scenarios: ## SIPp carriers against a running server: bursts and anomalies
 	@tools/need.sh test
-	@$(CARGO) build --release --locked --quiet
-	@FIRSTRING_SCENARIOS=1 $(CARGO) test --release --locked --quiet --test suite -- --nocapture scenarios:: | tools/tally.sh scenarios
+	@tools/slow.sh "building the scenarios" $(CARGO) test --profile $(PROFILE) --no-run --locked --quiet
+	@FIRSTRING_SCENARIOS=1 $(CARGO) test --profile $(PROFILE) --locked --quiet --test suite -- --nocapture scenarios:: | tools/tally.sh scenarios
 
 bench: ## CPU per recorded call, delay and system calls, against a forwarding probe in the same run
-	@$(CARGO) build --release --locked --quiet
+	@tools/slow.sh "building the bench" $(CARGO) bench --no-run --locked --quiet --bench load
 	@$(CARGO) bench --locked --quiet --bench load
 
 install: ## build and install under /usr/local with a systemd unit (needs root)
