@@ -29,7 +29,7 @@ Examples:
   firstring serve                         run the centre (systemd does this)
   firstring config show --origin          every value in force and where it comes from
   firstring replay /var/lib/firstring/journal
-  firstring module dispatch --secret-file /etc/firstring/secrets/destination-dispatch
+  firstring module dispatch --database dispatch.db --secret-file /etc/firstring/secrets/destination-dispatch
 
 Exit codes:
   0  it worked

@@ -74,8 +74,8 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
     let recordings = folder(&recording, "dir", "/var/lib/firstring/recordings");
     recording.close();
     let store = store(root.section("store"));
-    let destinations = build_edge::destinations(&root);
-    let api = build_edge::api(root.section("api"), &seats, &destinations);
+    let (destinations, names) = build_edge::destinations(&root);
+    let api = build_edge::api(root.section("api"), &seats, &names);
     let enrich = build_edge::enrich(root.section("enrich"));
     root.close();
     Some(Config {

@@ -54,11 +54,7 @@ pub(super) fn tls(section: &Section<'_>) -> Option<TlsFiles> {
     }
 }
 
-pub(super) fn api(
-    section: Section<'_>,
-    seats: &Seats,
-    destinations: &[Destination],
-) -> Option<Api> {
+pub(super) fn api(section: Section<'_>, seats: &Seats, destinations: &[String]) -> Option<Api> {
     let bind = if section.has("bind") {
         section.socket("bind")
     } else {
@@ -93,7 +89,7 @@ pub(super) fn api(
     })
 }
 
-fn tokens(api: &Section<'_>, seats: &Seats, destinations: &[Destination]) -> Vec<Token> {
+fn tokens(api: &Section<'_>, seats: &Seats, destinations: &[String]) -> Vec<Token> {
     let words = [
         ("seat", Role::Seat),
         ("supervisor", Role::Supervisor),
@@ -112,7 +108,7 @@ fn tokens(api: &Section<'_>, seats: &Seats, destinations: &[Destination]) -> Vec
         let role = section.choice("role", &words, Role::Seat);
         let seat = section.text("seat");
         check_token_seat(&section, &role, seat.as_ref(), seats);
-        if role.value == Role::Module && !destinations.iter().any(|to| to.id.as_str() == name) {
+        if role.value == Role::Module && !destinations.contains(&name) {
             section.reader.warn(
                 &section.origin,
                 &section.path,
@@ -230,9 +226,12 @@ fn from_hex(text: &str) -> Option<[u8; 32]> {
     Some(hash)
 }
 
-pub(super) fn destinations(root: &Section<'_>) -> Vec<Destination> {
+/// The good destinations, and the names of all written ones.
+pub(super) fn destinations(root: &Section<'_>) -> (Vec<Destination>, Vec<String>) {
     let mut all = Vec::new();
+    let mut names = Vec::new();
     for (name, section) in root.named("destinations") {
+        names.push(name.clone());
         let url = section.need_text(
             "url",
             "calls are posted to it",
@@ -269,7 +268,7 @@ pub(super) fn destinations(root: &Section<'_>) -> Vec<Destination> {
         }
         section.close();
     }
-    all
+    (all, names)
 }
 
 fn millis(value: i64) -> Duration {
