@@ -12,6 +12,7 @@ use super::raw::Origin;
 use super::section::{At, Section, hint, quoted};
 use crate::call::AnswerPolicy;
 use crate::id::TrunkId;
+use crate::sip::auth::Algorithm;
 use crate::sip::profile::Profile;
 use crate::switch::TrunkPolicy;
 use crate::time::Millis;
@@ -25,6 +26,7 @@ type Policies = BTreeMap<TrunkId, TrunkPolicy>;
 pub(super) fn sip(root: &Section<'_>, area_code: &str) -> (Sip, Policies) {
     let section = root.section("sip");
     let realm = section.text_or("realm", "firstring");
+    let digests = digests(&section);
     let options_every = section.integer("options_every_s", 5..=300, 30, "seconds");
     let profiles = profiles(&section);
     let listeners = listeners(&section);
@@ -38,10 +40,19 @@ pub(super) fn sip(root: &Section<'_>, area_code: &str) -> (Sip, Policies) {
         trunks,
         seats: Vec::new(),
         realm: realm.value,
+        digests,
         options_every: Duration::from_secs(u64::try_from(options_every.value).unwrap_or(30)),
         profiles,
     };
     (sip, policies)
+}
+
+/// MD5 alone by default: every phone knows it, and some give up when they are offered SHA-256 beside it.
+fn digests(section: &Section<'_>) -> Vec<Algorithm> {
+    const MD5: &[Algorithm] = &[Algorithm::Md5];
+    const SHA256: &[Algorithm] = &[Algorithm::Sha256];
+    let words = [("md5", MD5), ("sha256", SHA256), ("both", &Algorithm::ALL)];
+    section.choice("digest", &words, MD5).value.to_vec()
 }
 
 fn profiles(section: &Section<'_>) -> BTreeMap<String, Profile> {

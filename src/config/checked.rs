@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::id::{DestinationId, SeatId, TrunkId};
+use crate::sip::auth::Algorithm;
 use crate::switch::Policy;
 
 /// The whole configuration of one process.
@@ -45,6 +46,8 @@ pub struct Sip {
     pub seats: Vec<SeatAccount>,
     /// Digest realm.
     pub realm: String,
+    /// Digest algorithms that challenges name, best first; answers may use any.
+    pub digests: Vec<Algorithm>,
     /// Interval of OPTIONS to trunks and registered seats.
     pub options_every: Duration,
     /// What stands in `sip-profiles/`, by file name without `.toml`. Every trunk's profile is among them.

@@ -2,6 +2,9 @@
 //!
 //! Nonces carry their time and a keyed seal, so only the highest `nc` of those in use is remembered (bounded). An
 //! unknown user is checked against a made-up secret: same work, same answer.
+//!
+//! What is offered is configuration, since phones exist (libre before 2.0) that give up on a challenge with an algorithm they
+//! do not know, even beside one they do.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +29,8 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    const ALL: [Self; 2] = [Self::Sha256, Self::Md5];
+    /// All that can be verified, best first.
+    pub const ALL: [Self; 2] = [Self::Sha256, Self::Md5];
 
     const fn name(self) -> &'static str {
         match self {
@@ -57,6 +61,7 @@ pub enum Verdict {
 /// Issues challenges and checks answers.
 pub struct Digest {
     realm: String,
+    offered: Vec<Algorithm>,
     /// Seals nonces; another secret than that of tags.
     seal: Random,
     /// Highest `nc` seen, by nonce; nonces sort by time.
@@ -64,26 +69,27 @@ pub struct Digest {
 }
 
 impl Digest {
-    /// For one realm.
+    /// For one realm; challenges name the algorithms of `offered`, answers may use any.
     #[must_use]
-    pub fn new(realm: &str, seed: [u8; 32]) -> Self {
+    pub fn new(realm: &str, seed: [u8; 32], offered: &[Algorithm]) -> Self {
         let mut hash = Sha256::new();
         hash.update(b"nonce");
         hash.update(seed);
         Self {
             realm: realm.to_owned(),
+            offered: offered.to_vec(),
             seal: Random::new(hash.finalize().into()),
             counts: BTreeMap::new(),
         }
     }
 
-    /// The values of `WWW-Authenticate` or `Proxy-Authenticate`, one per algorithm.
+    /// The values of `WWW-Authenticate` or `Proxy-Authenticate`, one per algorithm offered.
     #[must_use]
     pub fn challenge(&self, now: Timestamp, stale: bool) -> Vec<String> {
         let time = format!("{:016x}", now.as_micros());
         let nonce = format!("{time}{}", self.seal.seal(&time));
         let stale = if stale { ", stale=true" } else { "" };
-        Algorithm::ALL
+        self.offered
             .iter()
             .map(|a| {
                 format!(
@@ -274,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_nonce_is_good_once_per_count_and_for_five_minutes() {
-        let mut digest = Digest::new("120", [7; 32]);
+        let mut digest = Digest::new("120", [7; 32], &Algorithm::ALL);
         let secret = |user: &str| (user == "801").then(|| String::from("s"));
         let now = Timestamp::from_micros(1_763_778_000_000_000);
         for challenge in digest.challenge(now, false) {

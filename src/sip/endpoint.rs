@@ -96,6 +96,7 @@ pub fn start(
         trunks: placed(&config.trunks, &config.listeners),
         seats: config.seats.clone(),
         realm: config.realm.clone(),
+        digests: config.digests.clone(),
         options_every: config.options_every,
         profiles: config.profiles.clone(),
         seed: seed()?,

@@ -206,6 +206,7 @@ pub fn setup(address: &str, remote: Option<&str>, network: &str, seed: u8) -> Se
             },
         ],
         realm: "120".into(),
+        digests: firstring::sip::auth::Algorithm::ALL.to_vec(),
         options_every: Duration::from_secs(30),
         profiles,
         seed: [seed; 32],

@@ -35,6 +35,7 @@ fn config(transport: Transport) -> Sip {
         }],
         seats: Vec::new(),
         realm: "120".into(),
+        digests: firstring::sip::auth::Algorithm::ALL.to_vec(),
         options_every: Duration::from_secs(30),
         profiles: BTreeMap::new(),
     }

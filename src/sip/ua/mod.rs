@@ -54,6 +54,8 @@ pub struct Setup {
     pub trunks: Vec<Trunk>,
     pub seats: Vec<SeatAccount>,
     pub realm: String,
+    /// Digest algorithms that challenges name, best first.
+    pub digests: Vec<crate::sip::auth::Algorithm>,
     pub options_every: Duration,
     /// By name; a trunk whose profile is missing uses the defaults. `seat-softphone` is that of the seats, if there.
     pub profiles: BTreeMap<String, Profile>,
@@ -184,7 +186,7 @@ impl Ua {
     ) -> Self {
         let mut ua = Self {
             random: Random::new(setup.seed),
-            digest: Digest::new(&setup.realm, setup.seed),
+            digest: Digest::new(&setup.realm, setup.seed, &setup.digests),
             tx: Transactions::new(SIP_TRANSACTIONS_MAX),
             wheel: Wheel::default(),
             out: VecDeque::new(),
