@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::build::{check_area_code, complain, shipped};
 use super::build_edge::tls;
-use super::checked::{Cidr, Media, Sip, SipListener, Transport, Trunk};
+use super::checked::{Cidr, Media, Sip, SipListener, TlsTrust, Transport, Trunk};
 use super::disk;
 use super::raw::Origin;
 use super::section::{At, Section, hint, quoted};
@@ -28,6 +28,7 @@ pub(super) fn sip(root: &Section<'_>, area_code: &str) -> (Sip, Policies) {
     let realm = section.text_or("realm", "firstring");
     let digests = digests(&section);
     let options_every = section.integer("options_every_s", 5..=300, 30, "seconds");
+    let tls_trust = tls_trust(&section);
     let profiles = profiles(&section);
     let listeners = listeners(&section);
     section.close();
@@ -40,19 +41,48 @@ pub(super) fn sip(root: &Section<'_>, area_code: &str) -> (Sip, Policies) {
         trunks,
         seats: Vec::new(),
         realm: realm.value,
+<<<<<<< HEAD
         digests,
+=======
+        tls_trust,
+>>>>>>> 24fc422 (A trunk can be reached over TLS when the configuration names whose certificates are good)
         options_every: Duration::from_secs(u64::try_from(options_every.value).unwrap_or(30)),
         profiles,
     };
     (sip, policies)
 }
 
+<<<<<<< HEAD
 /// MD5 alone by default: every phone knows it, and some give up when they are offered SHA-256 beside it.
 fn digests(section: &Section<'_>) -> Vec<Algorithm> {
     const MD5: &[Algorithm] = &[Algorithm::Md5];
     const SHA256: &[Algorithm] = &[Algorithm::Sha256];
     let words = [("md5", MD5), ("sha256", SHA256), ("both", &Algorithm::ALL)];
     section.choice("digest", &words, MD5).value.to_vec()
+=======
+/// Whose certificates are good on connections to trunks. Trunks are configured by address, so names are not compared.
+fn tls_trust(section: &Section<'_>) -> TlsTrust {
+    let authorities = section.path("tls_authorities");
+    let anybody = section.flag("tls_any_certificate", false);
+    match authorities {
+        Some(file) => {
+            if let Err(complaint) = disk::certificate(&file.value) {
+                complain(section.reader, &file, complaint);
+            }
+            TlsTrust::Authorities(file.value)
+        }
+        None if anybody.value => {
+            section.reader.warn(
+                &anybody.origin,
+                &anybody.key,
+                "takes any certificate, so anyone may be at the other end of a trunk",
+                "name the carrier's authority: tls_authorities = \"carrier-ca.pem\"",
+            );
+            TlsTrust::Anybody
+        }
+        None => TlsTrust::Nobody,
+    }
+>>>>>>> 24fc422 (A trunk can be reached over TLS when the configuration names whose certificates are good)
 }
 
 fn profiles(section: &Section<'_>) -> BTreeMap<String, Profile> {

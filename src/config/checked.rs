@@ -50,8 +50,22 @@ pub struct Sip {
     pub digests: Vec<Algorithm>,
     /// Interval of OPTIONS to trunks and registered seats.
     pub options_every: Duration,
+    /// Whose certificates are good when we connect to a trunk over TLS.
+    pub tls_trust: TlsTrust,
     /// What stands in `sip-profiles/`, by file name without `.toml`. Every trunk's profile is among them.
     pub profiles: BTreeMap<String, crate::sip::profile::Profile>,
+}
+
+/// Whose certificates are good on our own TLS connections to trunks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum TlsTrust {
+    /// No TLS connection of ours is made.
+    #[default]
+    Nobody,
+    /// Those issued by an authority of this PEM file, or in it themselves.
+    Authorities(PathBuf),
+    /// Any: encrypted, but anyone may be at the other end.
+    Anybody,
 }
 
 /// One listening socket.

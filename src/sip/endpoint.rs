@@ -19,7 +19,7 @@ use super::transport::{self, Bound, Fault, TransportError, Transports};
 use super::ua::{Output, Setup, Sizes, Tell, Ua};
 use crate::call::LegCommand;
 use crate::clock::Clock;
-use crate::config::checked::{Sip, SipListener, Trunk};
+use crate::config::checked::{Sip, SipListener, TlsTrust, Trunk};
 use crate::id::{LegId, SeatId};
 use crate::media::MediaGate;
 use crate::switch::{InputKind, SeatLink, TrunkChange};
@@ -82,6 +82,11 @@ pub fn start(
             .iter()
             .flat_map(|t| t.sources.clone())
             .collect(),
+        trust: match &config.tls_trust {
+            TlsTrust::Nobody => transport::Trust::Nobody,
+            TlsTrust::Authorities(file) => transport::Trust::Authorities(file.clone()),
+            TlsTrust::Anybody => transport::Trust::AnyCertificate,
+        },
         ..transport::Options::default()
     };
     let transports = Arc::new(transport::start_with(

@@ -36,6 +36,7 @@ fn config(transport: Transport) -> Sip {
         seats: Vec::new(),
         realm: "120".into(),
         digests: firstring::sip::auth::Algorithm::ALL.to_vec(),
+        tls_trust: firstring::config::checked::TlsTrust::Nobody,
         options_every: Duration::from_secs(30),
         profiles: BTreeMap::new(),
     }
