@@ -139,6 +139,16 @@ impl Unanswered {
 }
 
 impl Talking {
+    /// The seat has left the others to themselves.
+    #[must_use]
+    pub const fn without_seat() -> Self {
+        Self {
+            seat: None,
+            music: false,
+            tone: SeatTone::Quiet,
+        }
+    }
+
     /// The seat's line was lost: back to the queue. `with_people`: a third party is still there to talk to.
     #[must_use]
     pub fn seat_lost(self, now: Timestamp, with_people: bool) -> Unanswered {

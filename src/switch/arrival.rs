@@ -184,7 +184,7 @@ impl Switch {
     /// Puts a call into the queue and arms what a waiting caller is owed.
     pub(super) fn enter_queue(&mut self, call: CallId, again: bool) {
         let Some(since) = self.calls.get(&call).map(|c| c.received_at) else {
-            return self.misfit("queue.unknown_call");
+            return self.misfit("flaw.queue_unknown_call");
         };
         let position = self.queue.enter(call, since, again);
         // At the end it moves nobody.

@@ -25,7 +25,7 @@ impl Switch {
     /// Puts a call's number on the list. Another open call-back of the same number grows instead.
     pub(super) fn call_back_due(&mut self, call: CallId, reason: &str) {
         let Some(number) = self.calls.get(&call).map(|c| c.caller.clone()) else {
-            return self.misfit("call_back.unknown_call");
+            return self.misfit("flaw.call_back_unknown_call");
         };
         let same = self
             .call_backs

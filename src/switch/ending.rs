@@ -93,7 +93,7 @@ impl Switch {
     /// A released leg never reported its end.
     pub(super) fn drop_ending_leg(&mut self, leg: LegId) {
         let Some(ending) = self.ending.remove(&leg) else {
-            return self.misfit("timer.release_guard_unknown");
+            return self.misfit("flaw.timer_release_guard_unknown");
         };
         let party = ending.party.to_string();
         let kind = EventKind::LegDropped { leg, party };
@@ -107,7 +107,7 @@ impl Switch {
     /// Ends a call: every leg still there is released, one final outcome is said, the recording is closed.
     pub(super) fn end_call(&mut self, call: CallId, outcome: Outcome, cause: Cause, by: &str) {
         if self.calls.get(&call).is_none_or(|c| c.is_closing()) {
-            return self.misfit("call.ended_twice");
+            return self.misfit("flaw.call_ended_twice");
         }
         self.dismiss_parties(call, cause);
         self.leave_queue(
@@ -164,15 +164,18 @@ impl Switch {
                     self.say_seat_released(call, leg, seat, cause);
                     self.seat_hung_up(seat);
                 }
-                Party::Seat(seat) => {
-                    self.release(call, leg, Cause::Withdrawn);
-                    self.say_seat_released(call, leg, seat, Cause::Withdrawn);
-                    self.seat_step(seat, "seat.freed_unoffered", Duty::freed);
-                }
+                Party::Seat(seat) => self.free_offered_seat(call, leg, seat),
                 Party::Third { .. } => self.dismiss_third(call, leg, &state, cause),
                 Party::Listener(seat) => self.dismiss_listener(call, leg, seat),
             }
         }
+    }
+
+    /// The call that a seat is being rung for needs it no more: ready again, with its old idle time.
+    pub(super) fn free_offered_seat(&mut self, call: CallId, leg: LegId, seat: &SeatId) {
+        self.release(call, leg, Cause::Withdrawn);
+        self.say_seat_released(call, leg, seat, Cause::Withdrawn);
+        self.seat_step(seat, "flaw.seat_freed_unoffered", Duty::freed);
     }
 
     fn say_seat_released(&mut self, call: CallId, leg: LegId, seat: &SeatId, cause: Cause) {
@@ -277,7 +280,7 @@ impl Switch {
     pub(super) fn settle(&mut self, call: CallId) {
         self.timers.disarm(&TimerKey::Settle(call));
         if !self.calls.contains_key(&call) {
-            return self.misfit("settle.unknown_call");
+            return self.misfit("flaw.settle_unknown_call");
         }
         self.say(call, EventKind::CallSettled {});
         let subject = call.to_string();

@@ -48,7 +48,7 @@ impl Switch {
 
     pub(super) fn still_waiting(&mut self, call: CallId) {
         let Some(unanswered) = self.call_mut(call).and_then(|c| c.unanswered_mut()) else {
-            return self.misfit("timer.still_waiting_answered");
+            return self.misfit("flaw.timer_still_waiting_answered");
         };
         unanswered.still_waiting_due = true;
         self.stirred.insert(call);
@@ -61,10 +61,10 @@ impl Switch {
     pub(super) fn wait_exceeded(&mut self, call: CallId) {
         let now = self.now;
         let Some(open) = self.call_mut(call) else {
-            return self.misfit("timer.wait_alert_unknown");
+            return self.misfit("flaw.timer_wait_alert_unknown");
         };
         let Some(since) = open.unanswered().map(|u| u.since) else {
-            return self.misfit("timer.wait_alert_answered");
+            return self.misfit("flaw.timer_wait_alert_answered");
         };
         open.wait_exceeded = true;
         let waited_ms = now.millis_since(since);
@@ -135,7 +135,7 @@ impl Switch {
 
     fn choose_sound(&mut self, call: CallId, position: u32) {
         let Some(unanswered) = self.calls.get(&call).and_then(|c| c.unanswered()) else {
-            return self.misfit("queue.answered_call");
+            return self.misfit("flaw.queue_answered_call");
         };
         let free = match unanswered.hearing {
             Hearing::Between | Hearing::RingBack | Hearing::Music => true,

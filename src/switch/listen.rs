@@ -100,7 +100,9 @@ impl Switch {
         self.listener_gone(call, leg, seat, removed);
         if lost {
             let now = self.now;
-            self.seat_step(seat, "listener.lost_twice", |duty| duty.phone_died(now));
+            self.seat_step(seat, "flaw.listener_lost_twice", |duty| {
+                duty.phone_died(now)
+            });
         } else {
             self.seat_returned(seat);
         }
@@ -113,7 +115,7 @@ impl Switch {
         match party {
             Some(Party::Listener(seat)) => self.dismiss_listener(call, leg, &seat),
             Some(Party::Caller | Party::Seat(_) | Party::Third { .. }) | None => {
-                self.misfit("timer.ring_answered_leg");
+                self.misfit("flaw.timer_ring_answered_leg");
             }
         }
     }

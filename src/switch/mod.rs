@@ -201,7 +201,8 @@ impl Switch {
         self.recent.get(invite_key).copied()
     }
 
-    /// How often which event did not fit its state.
+    /// How often which event did not fit its state. A name that begins with `flaw.` is a contradiction inside the
+    /// switch, a fault to be reported; the others are what networks and people do.
     #[must_use]
     pub const fn unexpected(&self) -> &BTreeMap<String, u64> {
         &self.unexpected
@@ -255,7 +256,7 @@ impl Switch {
             return self.misfit("leg.unknown");
         };
         let Some(state) = self.leg_mut(call, leg) else {
-            return self.misfit("leg.without_call");
+            return self.misfit("flaw.leg_without_call");
         };
         let fact = state.on_event(event);
         let party = state.party.clone();
@@ -326,7 +327,7 @@ impl Switch {
             *last += 1;
             *last
         } else {
-            return self.misfit("event.unknown_call");
+            return self.misfit("flaw.event_unknown_call");
         };
         self.push_event(Some(call), callseq, kind);
     }

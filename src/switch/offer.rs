@@ -73,9 +73,11 @@ impl Switch {
     fn offer(&mut self, call: CallId, seat: &SeatId) {
         let leg = self.new_leg_id();
         let Some(invite) = self.seat_invite(call, seat, None) else {
-            return self.misfit("offer.unregistered_seat");
+            return self.misfit("flaw.offer_unregistered_seat");
         };
-        if !self.seat_step(seat, "offer.busy_seat", |duty| duty.reserved(call, leg)) {
+        if !self.seat_step(seat, "flaw.offer_busy_seat", |duty| {
+            duty.reserved(call, leg)
+        }) {
             return;
         }
         self.add_leg(call, leg, Leg::outbound(Party::Seat(seat.clone()), None));
@@ -143,19 +145,19 @@ impl Switch {
     fn seat_alive(&mut self, call: CallId, leg: LegId) {
         match self.offer_mut(call, leg) {
             Some(offer) => offer.alive = true,
-            None => self.misfit("seat.trying_unoffered"),
+            None => self.misfit("flaw.seat_trying_unoffered"),
         }
     }
 
     fn seat_rang(&mut self, call: CallId, leg: LegId, seat: &SeatId) {
         let Some(offer) = self.offer_mut(call, leg) else {
-            return self.misfit("seat.rang_unoffered");
+            return self.misfit("flaw.seat_rang_unoffered");
         };
         offer.alive = true;
         if std::mem::replace(&mut offer.rang, true) {
             return;
         }
-        self.seat_step(seat, "seat.rang_unreserved", Duty::rang);
+        self.seat_step(seat, "flaw.seat_rang_unreserved", Duty::rang);
         self.say(
             call,
             EventKind::SeatRinging {
@@ -169,7 +171,7 @@ impl Switch {
         self.seat_rang(call, leg, seat);
         let Some(Phase::Unanswered(unanswered)) = self.calls.get(&call).map(|c| c.phase.clone())
         else {
-            return self.misfit("seat.answered_unoffered");
+            return self.misfit("flaw.seat_answered_unoffered");
         };
         self.timers.disarm(&TimerKey::Ring(leg));
         self.disarm_waiting(call);
@@ -178,7 +180,7 @@ impl Switch {
             self.stop_caller(call);
         }
         self.track(call, leg);
-        self.seat_step(seat, "seat.picked_up_unoffered", Duty::picked_up);
+        self.seat_step(seat, "flaw.seat_picked_up_unoffered", Duty::picked_up);
         self.leave_queue(call, "answered");
         let now = self.now;
         let mut first = false;
@@ -232,7 +234,7 @@ impl Switch {
 
     fn offer_failed(&mut self, call: CallId, leg: LegId, seat: &SeatId, cause: Cause) {
         if self.offer_mut(call, leg).is_none() {
-            return self.misfit("seat.failed_unoffered");
+            return self.misfit("flaw.seat_failed_unoffered");
         }
         self.forget_leg(call, leg);
         self.say(
@@ -249,7 +251,7 @@ impl Switch {
     /// A seat's or a listener's phone was not picked up in time.
     pub(super) fn ring_timed_out(&mut self, leg: LegId) {
         let Some(call) = self.legs.get(&leg).copied() else {
-            return self.misfit("timer.ring_unknown_leg");
+            return self.misfit("flaw.timer_ring_unknown_leg");
         };
         let Some(offer) = self.offer_mut(call, leg) else {
             return self.listener_rang_out(call, leg);
@@ -296,7 +298,7 @@ impl Switch {
     fn offer_over(&mut self, call: CallId, seat: &SeatId, miss: Miss) {
         self.clear_offer(call);
         let (now, until) = (self.now, self.now + REST_SPAN);
-        self.seat_step(seat, "seat.missed_unoffered", |duty| match miss {
+        self.seat_step(seat, "flaw.seat_missed_unoffered", |duty| match miss {
             Miss::RangOut => duty.missed(REASON_MISSED),
             Miss::Rejected => duty.missed(REASON_REJECTED),
             Miss::MediaRefused => duty.missed(REASON_MEDIA),

@@ -195,7 +195,7 @@ impl Switch {
         };
         let number = state.number.clone().unwrap_or_default();
         let Some(hunt) = &mut state.hunt else {
-            return self.misfit("third.without_hunt");
+            return self.misfit("flaw.third_without_hunt");
         };
         if !std::mem::replace(&mut hunt.rang, true) {
             let (role, trunk) = (hunt.role.clone(), hunt.trunk.clone());
@@ -243,7 +243,7 @@ impl Switch {
     /// A trunk has said nothing at all: the next one.
     pub(super) fn trunk_silent(&mut self, leg: LegId) {
         let Some(call) = self.legs.get(&leg).copied() else {
-            return self.misfit("timer.trunk_silence_unknown_leg");
+            return self.misfit("flaw.timer_trunk_silence_unknown_leg");
         };
         let removed = self.release(call, leg, Cause::Withdrawn);
         self.third_failed(call, leg, removed, Cause::Unreachable);
@@ -251,7 +251,7 @@ impl Switch {
 
     pub(super) fn third_rang_out(&mut self, leg: LegId) {
         let Some(call) = self.legs.get(&leg).copied() else {
-            return self.misfit("timer.third_ring_unknown_leg");
+            return self.misfit("flaw.timer_third_ring_unknown_leg");
         };
         let removed = self.release(call, leg, Cause::NoAnswer);
         self.third_failed(call, leg, removed, Cause::NoAnswer);
@@ -265,7 +265,7 @@ impl Switch {
             ..
         }) = removed
         else {
-            return self.misfit("third.failed_unknown");
+            return self.misfit("flaw.third_failed_unknown");
         };
         let number = number.unwrap_or_default();
         let next = cause == Cause::Unavailable || cause == Cause::Unreachable;

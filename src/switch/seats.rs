@@ -197,13 +197,13 @@ impl Switch {
     /// A seat's call is over.
     pub(super) fn seat_hung_up(&mut self, id: &SeatId) {
         let until = self.now + self.policy.timers.wrap_up;
-        self.seat_step(id, "seat.hung_up_twice", |duty| duty.hung_up(until));
+        self.seat_step(id, "flaw.seat_hung_up_twice", |duty| duty.hung_up(until));
         self.doubt_phone(id);
     }
 
     /// A seat's listening or its own call is over.
     pub(super) fn seat_returned(&mut self, id: &SeatId) {
-        self.seat_step(id, "seat.returned_twice", Duty::returned);
+        self.seat_step(id, "flaw.seat_returned_twice", Duty::returned);
         self.doubt_phone(id);
     }
 
@@ -211,13 +211,13 @@ impl Switch {
     fn doubt_phone(&mut self, id: &SeatId) {
         let now = self.now;
         if self.seats.get(id).is_some_and(|s| s.binding.is_none()) {
-            self.seat_step(id, "seat.dead_twice", |duty| duty.phone_died(now));
+            self.seat_step(id, "flaw.seat_dead_twice", |duty| duty.phone_died(now));
         }
     }
 
     pub(super) fn wrap_up_over(&mut self, id: &SeatId) {
         let now = self.now;
-        self.seat_step(id, "timer.wrap_up_over_twice", |duty| duty.ready(now));
+        self.seat_step(id, "flaw.timer_wrap_up_over_twice", |duty| duty.ready(now));
     }
 
     /// `SeatReady`.

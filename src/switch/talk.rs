@@ -1,16 +1,15 @@
 //! A call while people talk: the caller's own leg, a seat that hangs up or is lost, who hears whom.
 //!
 //! ```text
-//! caller's BYE        seat + third party go on, else the call ends
-//! seat's BYE          caller + third party go on, else the call ends
+//! caller's BYE        the others go on while there are two, else the call ends
+//! seat's BYE          the others go on while there are two, else the call ends
 //! seat's line lost    the caller goes back to the queue's head and hears why; never an end
-//! fewer than two talk the call ends
 //! ```
 
 use super::timers::TimerKey;
 use super::{EventKind, MediaCommand, Outcome, Sound, Switch};
 use crate::acd::Duty;
-use crate::call::{Cause, Hearing, LegFact, LegState, Party, Phase, SeatTone};
+use crate::call::{Cause, Hearing, LegFact, LegState, Party, Phase, SeatTone, Talking};
 use crate::conference::{self, Voice};
 use crate::id::{CallId, LegId, SeatId};
 
@@ -44,13 +43,14 @@ impl Switch {
         let by = if lost { "network" } else { "caller" };
         match &open.phase {
             Phase::Unanswered(_) if open.answered_at.is_some() => {
-                let outcome = if lost {
-                    Outcome::Lost
-                } else {
-                    Outcome::Answered
-                };
+                let stay = open.talkers() >= 2;
                 self.call_back_due(call, if lost { "lost" } else { "interrupted" });
-                self.end_call(call, outcome, cause, by);
+                if stay {
+                    self.people_stay(call);
+                    self.say_caller_left(call, leg, cause);
+                } else {
+                    self.end_answered(call, cause, by);
+                }
             }
             Phase::Unanswered(_) if lost => {
                 self.call_back_due(call, "lost");
@@ -62,14 +62,33 @@ impl Switch {
                     self.call_back_due(call, "lost");
                 }
                 if self.calls.get(&call).map_or(0, |c| c.talkers()) >= 2 {
-                    let role = String::from("caller");
-                    self.say(call, EventKind::PartyLeft { leg, role, cause });
-                    self.refresh_audio(call);
+                    self.say_caller_left(call, leg, cause);
                 } else {
                     self.end_answered(call, cause, by);
                 }
             }
-            Phase::Closing(_) => self.misfit("caller.left_closing"),
+            Phase::Closing(_) => self.misfit("flaw.caller_left_closing"),
+        }
+    }
+
+    fn say_caller_left(&mut self, call: CallId, leg: LegId, cause: Cause) {
+        let role = String::from("caller");
+        self.say(call, EventKind::PartyLeft { leg, role, cause });
+        self.refresh_audio(call);
+    }
+
+    /// A requeued caller left two third parties behind: they go on, and no seat is needed any more.
+    fn people_stay(&mut self, call: CallId) {
+        let Some(unanswered) = self.call_mut(call).and_then(|c| c.unanswered_mut()) else {
+            return;
+        };
+        if let Some(offer) = unanswered.offer.take() {
+            self.free_offered_seat(call, offer.leg, &offer.seat);
+        }
+        self.leave_queue(call, "ended");
+        self.disarm_waiting(call);
+        if let Some(open) = self.call_mut(call) {
+            open.phase = Phase::Talking(Talking::without_seat());
         }
     }
 
@@ -135,7 +154,9 @@ impl Switch {
         );
         if lost {
             let now = self.now;
-            self.seat_step(seat, "seat.lost_twice", |duty: Duty| duty.phone_died(now));
+            self.seat_step(seat, "flaw.seat_lost_twice", |duty: Duty| {
+                duty.phone_died(now)
+            });
         } else {
             self.seat_hung_up(seat);
         }
@@ -145,10 +166,9 @@ impl Switch {
         if let Some(talking) = open.talking_mut() {
             talking.seat = None;
         }
-        let (caller, third) = (open.caller_leg.is_some(), open.third_is_up());
-        if caller && lost {
+        if lost && open.caller_leg.is_some() {
             self.requeue(call);
-        } else if caller && third {
+        } else if open.talkers() >= 2 {
             self.refresh_audio(call);
         } else {
             let by = if lost { "network" } else { "seat" };
@@ -165,7 +185,7 @@ impl Switch {
         };
         let with_people = open.third_is_up();
         let Phase::Talking(talking) = open.phase.clone() else {
-            return self.misfit("requeue.not_talking");
+            return self.misfit("flaw.requeue_not_talking");
         };
         if talking.music && with_people {
             self.stop_caller(call);

@@ -320,3 +320,36 @@ fn end_of_the_busy_tone_lets_the_next_ring_back_sound() {
     rig.prompt_ends(seat);
     assert_eq!(rig.said(seat), ["RingBack"]);
 }
+
+#[test]
+fn two_third_parties_go_on_when_caller_and_seat_have_left() {
+    for seat_lost in [true, false] {
+        let mut rig = Rig::new();
+        let (call, caller, seat) = rig.talk("801");
+        let thirds = [
+            rig.adds(call, "801", "doctor"),
+            rig.adds(call, "801", "crew"),
+        ];
+        for third in thirds {
+            rig.picks_up(third);
+        }
+        if seat_lost {
+            rig.is_lost(seat);
+            rig.registers("802");
+            let offered = rig.rung_seat("802").unwrap();
+            rig.hangs_up(caller);
+            assert_eq!(rig.released(offered), Some(Cause::Withdrawn));
+            assert_eq!(rig.seat("802").0, SeatState::Ready);
+            assert_eq!(rig.event("callback.due")["reason"], "interrupted");
+        } else {
+            rig.hangs_up(caller);
+            rig.hangs_up(seat);
+        }
+        assert_eq!(rig.count("call.ended"), 0);
+        assert_eq!(rig.matrix(), Matrix::everyone(&thirds));
+        assert!(rig.switch.queue.is_empty());
+        rig.hangs_up(thirds[0]);
+        assert_eq!(rig.released(thirds[1]), Some(Cause::Normal));
+        assert_eq!(rig.event("call.ended")["outcome"], "answered");
+    }
+}

@@ -120,7 +120,9 @@ fn answer_in_time_raises_no_wait_alert() {
     rig.pass(60_000);
     assert_eq!(rig.count("alert.wait_exceeded"), 0);
     assert_eq!(
-        rig.switch.unexpected().get("timer.wait_alert_answered"),
+        rig.switch
+            .unexpected()
+            .get("flaw.timer_wait_alert_answered"),
         None
     );
 }
