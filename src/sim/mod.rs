@@ -1,4 +1,6 @@
-//! People and carriers without people and carriers: a practice centre, telephones over real UDP.
+//! People and carriers without people and carriers: a simulated centre in virtual time that checks the invariants
+//! ([`day`], pure), and a practice centre, telephones over real UDP.
 
 pub mod centre;
+pub mod day;
 pub mod phone;

@@ -1,0 +1,479 @@
+//! What must be true, kept without the switch's own code: a naive model fed by Inputs, Events and Effects only.
+//!
+//! Legs, calls and the queue here are the checker's own; the switch's picture is compared with them, never copied.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::call::{Cause, Ingress, LegEvent};
+use crate::id::{CallBackId, CallId, EventId, LegId, PlayId, SeatId, TrunkId};
+use crate::matrix::Matrix;
+use crate::switch::{
+    AlarmCode, CallState, Effect, Event, EventKind, Input, InputKind, MediaEvent, Outcome, Policy,
+    Switch, TrunkChange, View,
+};
+use crate::time::Timestamp;
+
+/// What a check says: the number of the invariant and what is wrong.
+pub(super) type Verdict = Result<(), (u8, String)>;
+
+/// Who a leg is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    Caller,
+    Seat(SeatId),
+    Third,
+    Listener(SeatId),
+}
+
+/// How far a live leg is.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Reach {
+    Ringing,
+    Announcing,
+    Up,
+}
+
+/// A live leg, as Inputs and Effects make it.
+#[derive(Clone, Debug)]
+pub(super) struct LegTruth {
+    pub(super) call: CallId,
+    pub(super) who: Who,
+    pub(super) reach: Reach,
+}
+
+/// A call, as Inputs and Events make it.
+#[derive(Clone, Debug)]
+pub(super) struct CallTruth {
+    pub(super) received_at: Timestamp,
+    pub(super) dialled_by: Option<SeatId>,
+    pub(super) seq: u64,
+    pub(super) outcome: Option<Outcome>,
+    pub(super) settled: bool,
+    pub(super) call_back: bool,
+    pub(super) answered: bool,
+    /// A seat ended its part of it.
+    pub(super) seat_left: bool,
+    pub(super) matrix: Matrix,
+    /// The caller's last playback, while it sounds; absent before the first.
+    pub(super) playing: Option<Option<PlayId>>,
+}
+
+/// A place in the queue: came back, queue time, order of entering.
+pub(super) type Place = (bool, Timestamp, u64, CallId);
+
+/// The leg whose end this step is about.
+#[derive(Clone, Debug)]
+pub(super) struct Ended {
+    pub(super) leg: LegTruth,
+    /// By its own hang-up, not by a broken line.
+    pub(super) by_choice: bool,
+    /// Who talked in its call before.
+    pub(super) talkers_before: usize,
+}
+
+/// The model.
+#[derive(Debug, Default)]
+pub(super) struct Checker {
+    pub(super) calls: BTreeMap<CallId, CallTruth>,
+    pub(super) legs: BTreeMap<LegId, LegTruth>,
+    pub(super) legs_seen: BTreeMap<LegId, CallId>,
+    pub(super) queue: Vec<Place>,
+    pub(super) entered: u64,
+    pub(super) invite_keys: BTreeMap<String, CallId>,
+    /// The call that must be received in this step.
+    pub(super) expected: Option<CallId>,
+    pub(super) ended: Option<Ended>,
+    pub(super) event_ids: BTreeSet<EventId>,
+    pub(super) alarms: BTreeSet<(AlarmCode, String)>,
+    pub(super) trunks_down: BTreeSet<TrunkId>,
+    pub(super) call_backs: BTreeSet<CallBackId>,
+    /// Seats ready for a call after the last step.
+    pub(super) ready: BTreeSet<SeatId>,
+    /// Since when a caller waits although a fit seat is free.
+    pub(super) idle_since: Option<Timestamp>,
+    pub(super) now: Timestamp,
+}
+
+impl Checker {
+    pub(super) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Callers that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue
+            .iter()
+            .filter(|(_, _, _, call)| self.rung_seat(*call).is_none())
+            .count()
+    }
+
+    pub(super) fn callers(&self) -> Vec<(CallId, LegId)> {
+        self.legs_of(|leg| leg.who == Who::Caller)
+    }
+
+    pub(super) fn talking_seats(&self) -> Vec<(CallId, LegId, SeatId)> {
+        self.legs
+            .iter()
+            .filter_map(|(id, leg)| match &leg.who {
+                Who::Seat(seat) if leg.reach == Reach::Up => Some((leg.call, *id, seat.clone())),
+                Who::Seat(_) | Who::Caller | Who::Third | Who::Listener(_) => None,
+            })
+            .collect()
+    }
+
+    pub(super) fn joined_thirds(&self) -> Vec<(CallId, LegId)> {
+        self.legs_of(|leg| leg.who == Who::Third && leg.reach == Reach::Up)
+    }
+
+    fn legs_of(&self, wanted: impl Fn(&LegTruth) -> bool) -> Vec<(CallId, LegId)> {
+        self.legs
+            .iter()
+            .filter(|(_, leg)| wanted(leg))
+            .map(|(id, leg)| (leg.call, *id))
+            .collect()
+    }
+
+    pub(super) fn live_legs(&self) -> Vec<LegId> {
+        self.legs.keys().copied().collect()
+    }
+
+    pub(super) fn caller_of(&self, call: CallId) -> Option<LegId> {
+        self.legs
+            .iter()
+            .find_map(|(id, leg)| (leg.call == call && leg.who == Who::Caller).then_some(*id))
+    }
+
+    pub(super) fn is_closing(&self, call: CallId) -> bool {
+        self.calls
+            .get(&call)
+            .is_some_and(|c| c.outcome.is_some() && !c.settled)
+    }
+
+    /// The seat that is being rung for a waiting call.
+    pub(super) fn rung_seat(&self, call: CallId) -> Option<&SeatId> {
+        self.legs.values().find_map(|leg| match &leg.who {
+            Who::Seat(seat) if leg.call == call => Some(seat),
+            Who::Seat(_) | Who::Caller | Who::Third | Who::Listener(_) => None,
+        })
+    }
+
+    pub(super) fn talkers(&self, call: CallId) -> usize {
+        self.legs
+            .values()
+            .filter(|leg| leg.call == call)
+            .filter(|leg| match leg.who {
+                Who::Caller => true,
+                Who::Seat(_) | Who::Third => leg.reach == Reach::Up,
+                Who::Listener(_) => false,
+            })
+            .count()
+    }
+
+    /// What an Input says by itself, before the switch has seen it.
+    pub(super) fn before(&mut self, input: &Input) {
+        self.now = input.at;
+        self.expected = None;
+        self.ended = None;
+        match &input.kind {
+            InputKind::Started { .. } => {
+                self.legs.clear();
+                self.trunks_down.clear();
+            }
+            InputKind::Arrived { arrival } => {
+                if self.legs_seen.contains_key(&arrival.leg) {
+                    return;
+                }
+                let open = self
+                    .invite_keys
+                    .get(&arrival.invite_key)
+                    .and_then(|call| self.calls.get(call))
+                    .is_some_and(|call| call.outcome.is_none());
+                self.legs_seen.insert(arrival.leg, arrival.call);
+                if open {
+                    return;
+                }
+                self.expected = Some(arrival.call);
+                if !arrival.refused_capacity {
+                    self.invite_keys
+                        .insert(arrival.invite_key.clone(), arrival.call);
+                    self.legs.insert(
+                        arrival.leg,
+                        LegTruth {
+                            call: arrival.call,
+                            who: Who::Caller,
+                            reach: Reach::Up,
+                        },
+                    );
+                }
+            }
+            InputKind::Leg { leg, event } => self.leg_moves(*leg, event),
+            InputKind::Media { leg, event } => {
+                if let MediaEvent::PlayEnded { play } = event {
+                    self.play_ended(*leg, *play);
+                }
+            }
+            InputKind::Trunk { trunk, change } => {
+                match change {
+                    TrunkChange::Up => self.trunks_down.remove(trunk),
+                    TrunkChange::Down { .. } => self.trunks_down.insert(trunk.clone()),
+                };
+            }
+            InputKind::PolicyChanged { .. }
+            | InputKind::ArrivedAgain { .. }
+            | InputKind::Recording { .. }
+            | InputKind::Found { .. }
+            | InputKind::Seat { .. }
+            | InputKind::UnknownSource { .. }
+            | InputKind::Command { .. }
+            | InputKind::Alarm { .. }
+            | InputKind::Tick
+            | InputKind::Skipped { .. } => {}
+        }
+    }
+
+    fn leg_moves(&mut self, id: LegId, event: &LegEvent) {
+        let Some(leg) = self.legs.get_mut(&id) else {
+            return;
+        };
+        match event {
+            LegEvent::Progress {
+                early_media: true, ..
+            } => leg.reach = leg.reach.max(Reach::Announcing),
+            LegEvent::Answered => leg.reach = Reach::Up,
+            LegEvent::Failed { cause, .. } => self.leg_ends(id, *cause, false),
+            LegEvent::Ended { cause, by_far_side } => self.leg_ends(id, *cause, *by_far_side),
+            LegEvent::Progress { .. }
+            | LegEvent::Confirmed
+            | LegEvent::FarHold { .. }
+            | LegEvent::Digit { .. }
+            | LegEvent::Dialog { .. } => {}
+        }
+    }
+
+    fn leg_ends(&mut self, id: LegId, cause: Cause, by_far_side: bool) {
+        let Some(call) = self.legs.get(&id).map(|leg| leg.call) else {
+            return;
+        };
+        let talkers_before = self.talkers(call);
+        let Some(leg) = self.legs.remove(&id) else {
+            return;
+        };
+        let broken = matches!(cause, Cause::Lost | Cause::Unreachable | Cause::Unavailable);
+        let by_choice = by_far_side && !broken;
+        if by_choice
+            && leg.reach == Reach::Up
+            && matches!(leg.who, Who::Seat(_))
+            && let Some(truth) = self.calls.get_mut(&call)
+        {
+            truth.seat_left = true;
+        }
+        self.ended = Some(Ended {
+            leg,
+            by_choice,
+            talkers_before,
+        });
+    }
+
+    fn play_ended(&mut self, leg: LegId, play: PlayId) {
+        let Some(leg) = self.legs.get(&leg).filter(|l| l.who == Who::Caller) else {
+            return;
+        };
+        if let Some(call) = self.calls.get_mut(&leg.call)
+            && call.playing == Some(Some(play))
+        {
+            call.playing = Some(None);
+        }
+    }
+
+    /// Everything that must hold after a step.
+    pub(super) fn after(
+        &mut self,
+        input: &Input,
+        events: &[Event],
+        effects: &[Effect],
+        view: &View,
+        policy: &Policy,
+    ) -> Verdict {
+        self.check_ended_by_right(input, events, effects)?;
+        for event in events {
+            self.take_event(event)?;
+        }
+        if let Some(call) = self.expected
+            && !self.calls.contains_key(&call)
+        {
+            return Err((2, format!("the INVITE of call {call} has no record")));
+        }
+        self.check_arrival_rings(input, effects)?;
+        for effect in effects {
+            self.take_effect(input, effect)?;
+        }
+        self.check_outcome_is_due()?;
+        self.check_rest_goes_on(events)?;
+        self.check_audio()?;
+        self.check_silence()?;
+        self.check_view(view)?;
+        self.check_seats(view)?;
+        self.check_alarms(view, policy)?;
+        self.ready = view
+            .seats
+            .iter()
+            .filter(|s| s.state == crate::switch::SeatState::Ready && s.registered)
+            .map(|s| s.seat.clone())
+            .collect();
+        self.check_nobody_waits_for_nothing()
+    }
+
+    fn take_event(&mut self, event: &Event) -> Verdict {
+        if !self.event_ids.insert(event.id) {
+            return Err((8, format!("event id {} came twice", event.id)));
+        }
+        let Some(call) = event.call else {
+            return self.take_event_of_no_call(event);
+        };
+        if let EventKind::CallReceived { arrival, .. } = &event.kind {
+            self.receive(call, event, &arrival.ingress)?;
+        }
+        let Some(truth) = self.calls.get_mut(&call) else {
+            return Err((2, format!("{call} speaks without having been received")));
+        };
+        truth.seq += 1;
+        if event.callseq != truth.seq {
+            return Err((
+                8,
+                format!(
+                    "call {call}: event {} follows {}",
+                    event.callseq,
+                    truth.seq - 1
+                ),
+            ));
+        }
+        self.take_call_event(call, event)
+    }
+
+    fn receive(&mut self, call: CallId, event: &Event, ingress: &Ingress) -> Verdict {
+        if self.expected != Some(call) || self.calls.contains_key(&call) {
+            return Err((2, format!("call {call} was received without an INVITE")));
+        }
+        let dialled_by = match ingress {
+            Ingress::Seat(seat) => Some(seat.clone()),
+            Ingress::Trunk(_) => None,
+        };
+        self.calls.insert(
+            call,
+            CallTruth {
+                received_at: event.at,
+                dialled_by,
+                seq: 0,
+                outcome: None,
+                settled: false,
+                call_back: false,
+                answered: false,
+                seat_left: false,
+                matrix: Matrix::silent(),
+                playing: None,
+            },
+        );
+        Ok(())
+    }
+
+    fn take_event_of_no_call(&mut self, event: &Event) -> Verdict {
+        if let EventKind::AlarmRaised { code, subject, .. } = &event.kind {
+            if !self.alarms.insert((*code, subject.clone())) {
+                return Err((9, format!("alarm {code:?} {subject} was raised twice")));
+            }
+        } else if let EventKind::AlarmCleared { code, subject } = &event.kind {
+            if !self.alarms.remove(&(*code, subject.clone())) {
+                return Err((
+                    9,
+                    format!("alarm {code:?} {subject} was cleared but not raised"),
+                ));
+            }
+        } else if let EventKind::CallBackClosed { call_back, .. } = &event.kind {
+            self.call_backs.remove(call_back);
+        }
+        Ok(())
+    }
+
+    pub(super) fn in_queue(&self, call: CallId) -> bool {
+        self.queue.iter().any(|(_, _, _, of)| *of == call)
+    }
+
+    /// The states people see, told by the Events alone.
+    pub(super) fn check_view(&self, view: &View) -> Verdict {
+        let open: Vec<_> = self
+            .calls
+            .iter()
+            .filter(|(_, call)| !call.settled)
+            .map(|(id, _)| *id)
+            .collect();
+        let mut shown: Vec<_> = view.calls.iter().map(|c| c.call).collect();
+        shown.sort();
+        if open != shown {
+            return Err((
+                7,
+                format!("Events tell of {open:?}, the state shows {shown:?}"),
+            ));
+        }
+        for call in &view.calls {
+            let Some(truth) = self.calls.get(&call.call) else {
+                continue;
+            };
+            let told = match call.state {
+                CallState::Arriving
+                | CallState::Greeting
+                | CallState::Waiting
+                | CallState::Offered => truth.outcome.is_none() && self.in_queue(call.call),
+                CallState::Talking | CallState::Conferencing => {
+                    truth.outcome.is_none() && truth.answered && !self.in_queue(call.call)
+                }
+                CallState::Closing => truth.outcome.is_some() && !self.in_queue(call.call),
+            };
+            if !told {
+                return Err((
+                    3,
+                    format!(
+                        "call {} is shown {:?}, Events tell {truth:?}",
+                        call.call, call.state
+                    ),
+                ));
+            }
+        }
+        let mut shown: Vec<_> = view.call_backs.iter().map(|c| c.call_back).collect();
+        shown.sort();
+        if shown.iter().ne(self.call_backs.iter()) {
+            return Err((
+                2,
+                String::from("the call-back list is not what the Events tell"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// When everybody has hung up.
+    pub(super) fn at_end(&self, switch: &Switch) -> Verdict {
+        for (id, call) in &self.calls {
+            if call.outcome.is_none() {
+                return Err((2, format!("call {id} never got an outcome")));
+            }
+            if !call.settled {
+                return Err((2, format!("call {id} never settled")));
+            }
+        }
+        if !self.queue.is_empty() || !self.legs.is_empty() {
+            return Err((2, format!("left over: {:?} {:?}", self.queue, self.legs)));
+        }
+        let flaw = switch
+            .unexpected()
+            .keys()
+            .find(|name| name.starts_with("flaw."));
+        if let Some(flaw) = flaw {
+            return Err((3, format!("the switch contradicts itself: {flaw}")));
+        }
+        let view = switch.view();
+        if !view.calls.is_empty() {
+            return Err((3, format!("left over: {:?}", view.calls)));
+        }
+        let busy = view.seats.iter().find(|s| s.call.is_some());
+        busy.map_or(Ok(()), |seat| Err((3, format!("still busy: {seat:?}"))))
+    }
+}

@@ -1,0 +1,322 @@
+//! Checks of calls: who may end a caller, one outcome each, who hears whom.
+
+use super::check::{Checker, Reach, Verdict, Who};
+use crate::call::{LegCommand, Target};
+use crate::id::{CallId, LegId};
+use crate::switch::{Command, Effect, Event, EventKind, Input, InputKind, MediaCommand, Outcome};
+
+impl Checker {
+    /// Invariant 1: a caller's leg is ended by the caller, a seat's command or the carrier, never by us.
+    pub(super) fn check_ended_by_right(
+        &self,
+        input: &Input,
+        events: &[Event],
+        effects: &[Effect],
+    ) -> Verdict {
+        for effect in effects {
+            let Effect::Leg {
+                leg,
+                command: LegCommand::Release { .. },
+            } = effect
+            else {
+                continue;
+            };
+            let Some(call) = self
+                .legs
+                .get(leg)
+                .filter(|truth| truth.who == Who::Caller)
+                .map(|truth| truth.call)
+            else {
+                continue;
+            };
+            if !self.may_end_caller(input, call) {
+                return Err((
+                    1,
+                    format!("the caller of {call} was released by {:?}", input.kind),
+                ));
+            }
+        }
+        for event in events {
+            if let (EventKind::CallEnded { .. }, Some(call)) = (&event.kind, event.call)
+                && !self.may_end_call(input, call)
+            {
+                return Err((1, format!("call {call} was ended by {:?}", input.kind)));
+            }
+        }
+        Ok(())
+    }
+
+    fn may_end_caller(&self, input: &Input, call: CallId) -> bool {
+        if let InputKind::Command {
+            command: Command::HangUp { call: of },
+            ..
+        } = &input.kind
+        {
+            return *of == call;
+        }
+        let Some(ended) = self.ended.as_ref().filter(|e| e.leg.call == call) else {
+            return false;
+        };
+        match ended.leg.who {
+            Who::Seat(_) => ended.by_choice && ended.leg.reach == Reach::Up,
+            Who::Third => {
+                let left = self.calls.get(&call).is_some_and(|c| c.seat_left);
+                ended.by_choice && ended.leg.reach == Reach::Up && left
+            }
+            Who::Caller | Who::Listener(_) => false,
+        }
+    }
+
+    fn may_end_call(&self, input: &Input, call: CallId) -> bool {
+        let caller_gone = self.caller_of(call).is_none();
+        let own = self.ended.as_ref().is_some_and(|e| e.leg.call == call);
+        match &input.kind {
+            InputKind::Started { .. } => true,
+            InputKind::Arrived { arrival } => arrival.call == call && arrival.refused_capacity,
+            InputKind::Command {
+                command: Command::RemoveParty { call: of, .. },
+                ..
+            } => caller_gone && *of == call,
+            InputKind::Command { .. }
+            | InputKind::Leg { .. }
+            | InputKind::PolicyChanged { .. }
+            | InputKind::ArrivedAgain { .. }
+            | InputKind::Media { .. }
+            | InputKind::Recording { .. }
+            | InputKind::Found { .. }
+            | InputKind::Seat { .. }
+            | InputKind::Trunk { .. }
+            | InputKind::UnknownSource { .. }
+            | InputKind::Alarm { .. }
+            | InputKind::Tick
+            | InputKind::Skipped { .. } => (caller_gone && own) || self.may_end_caller(input, call),
+        }
+    }
+
+    /// The queue, the outcome and the call-backs as Events tell them.
+    pub(super) fn take_call_event(&mut self, call: CallId, event: &Event) -> Verdict {
+        let Some(truth) = self.calls.get_mut(&call) else {
+            return Ok(());
+        };
+        if let EventKind::QueueEntered { again, .. } = &event.kind {
+            self.entered += 1;
+            let place = (!again, truth.received_at, self.entered, call);
+            let rank = self.queue.partition_point(|p| *p < place);
+            self.queue.insert(rank, place);
+        } else if let EventKind::QueueLeft { .. } = &event.kind {
+            self.queue.retain(|(_, _, _, of)| *of != call);
+        } else if let EventKind::SeatAnswered { .. } = &event.kind {
+            truth.answered = true;
+        } else if let EventKind::CallBackDue { call_back, .. } = &event.kind {
+            truth.call_back = true;
+            self.call_backs.insert(*call_back);
+        } else if let EventKind::CallBackClosed { call_back, .. } = &event.kind {
+            self.call_backs.remove(call_back);
+        } else if let EventKind::CallEnded { outcome, .. } = &event.kind {
+            if let Some(before) = truth.outcome.replace(*outcome) {
+                return Err((2, format!("call {call} ended {outcome:?} after {before:?}")));
+            }
+            let open_work = match outcome {
+                Outcome::Abandoned | Outcome::Lost | Outcome::RefusedCapacity => true,
+                Outcome::Answered => false,
+            };
+            if open_work && !truth.call_back {
+                return Err((
+                    2,
+                    format!("call {call} ended {outcome:?} without a call-back"),
+                ));
+            }
+        } else if let EventKind::CallSettled {} = &event.kind {
+            if truth.outcome.is_none() || truth.settled {
+                return Err((2, format!("call {call} settled out of turn")));
+            }
+            truth.settled = true;
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_effect(&mut self, input: &Input, effect: &Effect) -> Verdict {
+        match effect {
+            Effect::Leg { leg, command } => self.take_leg_command(input, *leg, command),
+            Effect::Media { call, command } => self.take_media(*call, command),
+            Effect::Ask { .. } | Effect::Reply { .. } => Ok(()),
+        }
+    }
+
+    fn take_leg_command(&mut self, input: &Input, leg: LegId, command: &LegCommand) -> Verdict {
+        match command {
+            LegCommand::Release { .. } => {
+                self.legs.remove(&leg);
+                Ok(())
+            }
+            LegCommand::Invite(invite) => {
+                if self.legs_seen.insert(leg, invite.call).is_some() {
+                    return Err((9, format!("leg {leg} was used before")));
+                }
+                let who = match &invite.target {
+                    Target::Number { .. } => Who::Third,
+                    Target::Seat { seat, .. } if Self::is_offer(input, invite.call) => {
+                        self.check_offer(invite.call, seat)?;
+                        Who::Seat(seat.clone())
+                    }
+                    Target::Seat { seat, .. } => {
+                        self.check_phone_is_free(seat)?;
+                        Who::Listener(seat.clone())
+                    }
+                };
+                self.legs.insert(
+                    leg,
+                    super::check::LegTruth {
+                        call: invite.call,
+                        who,
+                        reach: Reach::Ringing,
+                    },
+                );
+                Ok(())
+            }
+            LegCommand::EarlyMedia | LegCommand::Answer | LegCommand::ReleaseOrphan { .. } => {
+                Ok(())
+            }
+        }
+    }
+
+    fn take_media(&mut self, call: CallId, command: &MediaCommand) -> Verdict {
+        let caller = self.caller_of(call);
+        match command {
+            MediaCommand::Matrix { matrix } => {
+                for hearer in matrix.hearers() {
+                    for leg in matrix.sources(hearer).chain([hearer]) {
+                        if self.legs_seen.get(&leg) != Some(&call) {
+                            return Err((9, format!("leg {leg} is heard in call {call}")));
+                        }
+                    }
+                }
+                if let Some(truth) = self.calls.get_mut(&call) {
+                    truth.matrix = matrix.clone();
+                }
+            }
+            MediaCommand::Play { leg, play, .. } if Some(*leg) == caller => {
+                if let Some(truth) = self.calls.get_mut(&call) {
+                    truth.playing = Some(Some(*play));
+                }
+            }
+            MediaCommand::Stop { leg } if Some(*leg) == caller => {
+                if let Some(truth) = self.calls.get_mut(&call) {
+                    truth.playing = Some(None);
+                }
+            }
+            MediaCommand::Record { .. }
+            | MediaCommand::Track { .. }
+            | MediaCommand::Play { .. }
+            | MediaCommand::Stop { .. }
+            | MediaCommand::Move { .. }
+            | MediaCommand::Close => {}
+        }
+        Ok(())
+    }
+
+    /// Invariant 10, second half: who leaves takes nobody along.
+    pub(super) fn check_rest_goes_on(&self, events: &[Event]) -> Verdict {
+        let Some(ended) = &self.ended else {
+            return Ok(());
+        };
+        let call = ended.leg.call;
+        let two_stay = match ended.leg.who {
+            Who::Listener(_) => ended.talkers_before >= 2,
+            Who::Caller | Who::Seat(_) | Who::Third => {
+                ended.leg.reach == Reach::Up && ended.talkers_before >= 3
+            }
+        };
+        let over = events
+            .iter()
+            .any(|e| e.call == Some(call) && matches!(e.kind, EventKind::CallEnded { .. }));
+        let left = self.talkers(call);
+        let gone = matches!(ended.leg.who, Who::Listener(_)) && left < ended.talkers_before;
+        let fewer = !matches!(ended.leg.who, Who::Listener(_)) && left + 1 < ended.talkers_before;
+        if two_stay && (over || gone || fewer) {
+            return Err((
+                10,
+                format!("{:?} left call {call} and ended the rest", ended.leg),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Invariant 2, first half: a call in which nobody is left to talk has its outcome in the same step.
+    pub(super) fn check_outcome_is_due(&self) -> Verdict {
+        for (call, truth) in &self.calls {
+            if truth.outcome.is_none() && self.talkers(*call) < 2 && self.caller_of(*call).is_none()
+            {
+                return Err((2, format!("call {call} is over and has no outcome")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Invariant 10: each hears all others and not itself.
+    pub(super) fn check_audio(&self) -> Verdict {
+        for (call, truth) in &self.calls {
+            if truth.outcome.is_some() {
+                continue;
+            }
+            let members: Vec<_> = self
+                .legs
+                .iter()
+                .filter(|(_, leg)| leg.call == *call)
+                .collect();
+            for (hearer, ear) in &members {
+                let heard: Vec<_> = truth.matrix.sources(**hearer).collect();
+                let due: Vec<_> = members
+                    .iter()
+                    .filter(|(source, voice)| {
+                        source != hearer && hears(&ear.who, ear.reach, &voice.who, voice.reach)
+                    })
+                    .map(|(source, _)| **source)
+                    .collect();
+                if heard != due {
+                    return Err((
+                        10,
+                        format!("in call {call} {ear:?} hears {heard:?} and should hear {due:?}"),
+                    ));
+                }
+            }
+            let strangers = truth
+                .matrix
+                .hearers()
+                .filter(|leg| !self.legs.contains_key(leg))
+                .count();
+            if strangers > 0 {
+                return Err((10, format!("a leg that has gone still hears call {call}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// A caller who waits alone always hears something, once the greeting has begun.
+    pub(super) fn check_silence(&self) -> Verdict {
+        for (_, _, _, call) in &self.queue {
+            let Some(truth) = self.calls.get(call) else {
+                continue;
+            };
+            if truth.playing == Some(None) && self.talkers(*call) < 2 {
+                return Err((0, format!("the waiting caller of {call} hears nothing")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The table of who hears whom, written from the design and not from the code.
+const fn hears(ear: &Who, ear_reach: Reach, voice: &Who, voice_reach: Reach) -> bool {
+    let talks = match voice {
+        Who::Caller => true,
+        Who::Seat(_) | Who::Third => matches!(voice_reach, Reach::Up),
+        Who::Listener(_) => false,
+    };
+    let announces = matches!(voice, Who::Third) && matches!(voice_reach, Reach::Announcing);
+    match ear {
+        Who::Caller => talks,
+        Who::Third => matches!(ear_reach, Reach::Up) && talks,
+        Who::Seat(_) | Who::Listener(_) => matches!(ear_reach, Reach::Up) && (talks || announces),
+    }
+}

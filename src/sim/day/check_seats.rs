@@ -1,0 +1,233 @@
+//! Checks of seats, queue and alarms: one call per seat, nobody waits for nothing, the ledger is true.
+
+use std::collections::BTreeSet;
+
+use super::check::{Checker, Reach, Verdict, Who};
+use crate::call::{LegCommand, Target};
+use crate::id::{CallId, SeatId};
+use crate::switch::{
+    AlarmCode, Command, Effect, Input, InputKind, Policy, SeatState, SeatView, View,
+};
+use crate::time::Millis;
+
+/// How long a caller may wait beside a free seat.
+const BESIDE_FREE_SEAT_MAX: Millis = Millis::from_secs(1);
+
+impl Checker {
+    /// Whether a phone is rung to take a call, not to listen to it.
+    pub(super) fn is_offer(input: &Input, call: CallId) -> bool {
+        let listens = matches!(
+            &input.kind,
+            InputKind::Command {
+                command: Command::Listen { call: of, .. },
+                ..
+            } if *of == call
+        );
+        !listens
+    }
+
+    /// Invariants 3 and 4 at the moment a seat is rung: its phone is free, and nobody with more right waits.
+    pub(super) fn check_offer(&self, call: CallId, seat: &SeatId) -> Verdict {
+        self.check_phone_is_free(seat)?;
+        let first = self.queue.iter().find(|(_, _, _, of)| {
+            let own = self.calls.get(of).and_then(|c| c.dialled_by.as_ref());
+            self.rung_seat(*of).is_none() && (*of == call || own != Some(seat))
+        });
+        match first {
+            Some((_, _, _, of)) if *of == call => Ok(()),
+            Some((_, _, _, of)) => Err((
+                4,
+                format!("seat {seat} was rung for {call} while {of} has waited longer"),
+            )),
+            None => Err((
+                3,
+                format!("seat {seat} was rung for {call}, which does not wait"),
+            )),
+        }
+    }
+
+    pub(super) fn check_phone_is_free(&self, seat: &SeatId) -> Verdict {
+        let busy = self.legs.iter().find(|(_, leg)| match &leg.who {
+            Who::Seat(of) | Who::Listener(of) => of == seat,
+            Who::Caller | Who::Third => false,
+        });
+        busy.map_or(Ok(()), |(id, leg)| {
+            Err((3, format!("seat {seat} was rung while in leg {id} {leg:?}")))
+        })
+    }
+
+    /// Invariant 6: with a free seat and an empty queue a call rings in the very step it arrives in, before anything is
+    /// asked about it.
+    pub(super) fn check_arrival_rings(&self, input: &Input, effects: &[Effect]) -> Verdict {
+        let InputKind::Arrived { arrival } = &input.kind else {
+            return Ok(());
+        };
+        let dialled_by = self
+            .calls
+            .get(&arrival.call)
+            .and_then(|c| c.dialled_by.as_ref());
+        let free = self.ready.iter().any(|seat| Some(seat) != dialled_by);
+        if self.expected != Some(arrival.call) || arrival.refused_capacity || !free {
+            return Ok(());
+        }
+        if self.waiting() > 1 {
+            return Ok(());
+        }
+        let rung = effects.iter().position(|effect| {
+            matches!(
+                effect,
+                Effect::Leg { command: LegCommand::Invite(invite), .. }
+                    if invite.call == arrival.call && matches!(invite.target, Target::Seat { .. })
+            )
+        });
+        let asked = effects
+            .iter()
+            .position(|effect| matches!(effect, Effect::Ask { .. }));
+        match (rung, asked) {
+            (Some(rung), Some(asked)) if rung < asked => Ok(()),
+            (Some(_), None) => Ok(()),
+            (Some(_), Some(_)) => Err((6, format!("{} was asked about first", arrival.call))),
+            (None, _) => Err((6, format!("{} did not ring at once", arrival.call))),
+        }
+    }
+
+    /// Invariant 3: what the seats show fits the live legs of their phones.
+    pub(super) fn check_seats(&self, view: &View) -> Verdict {
+        for seat in &view.seats {
+            let legs: Vec<_> = self
+                .legs
+                .values()
+                .filter(|leg| match &leg.who {
+                    Who::Seat(of) | Who::Listener(of) => *of == seat.seat,
+                    Who::Caller | Who::Third => false,
+                })
+                .collect();
+            let dials = self
+                .calls
+                .iter()
+                .any(|(id, c)| Some(*id) == seat.call && c.dialled_by.as_ref() == Some(&seat.seat));
+            let fits = match (seat.state, legs.as_slice()) {
+                (SeatState::Reserved | SeatState::Ringing, [leg]) => {
+                    matches!(leg.who, Who::Seat(_))
+                        && leg.reach < Reach::Up
+                        && Some(leg.call) == seat.call
+                }
+                (SeatState::Talking, [leg]) => {
+                    matches!(leg.who, Who::Seat(_))
+                        && leg.reach == Reach::Up
+                        && Some(leg.call) == seat.call
+                }
+                (SeatState::Talking, []) => dials,
+                (SeatState::Listening, [leg]) => {
+                    matches!(leg.who, Who::Listener(_)) && Some(leg.call) == seat.call
+                }
+                (
+                    SeatState::SignedOut
+                    | SeatState::NotReady
+                    | SeatState::Ready
+                    | SeatState::WrapUp
+                    | SeatState::Unreachable,
+                    [],
+                ) => seat.call.is_none(),
+                (
+                    SeatState::Reserved
+                    | SeatState::Ringing
+                    | SeatState::Talking
+                    | SeatState::Listening
+                    | SeatState::SignedOut
+                    | SeatState::NotReady
+                    | SeatState::Ready
+                    | SeatState::WrapUp
+                    | SeatState::Unreachable,
+                    _,
+                ) => false,
+            };
+            let without_phone = seat.state == SeatState::Ready && !seat.registered;
+            if !fits || without_phone {
+                return Err((3, format!("{seat:?} does not fit its legs {legs:?}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Invariant 4: no caller waits beside a seat that could take him.
+    pub(super) fn check_nobody_waits_for_nothing(&mut self) -> Verdict {
+        let waits = self.queue.iter().find(|(_, _, _, call)| {
+            let own = self.calls.get(call).and_then(|c| c.dialled_by.as_ref());
+            self.rung_seat(*call).is_none() && self.ready.iter().any(|seat| Some(seat) != own)
+        });
+        let Some((_, _, _, call)) = waits else {
+            self.idle_since = None;
+            return Ok(());
+        };
+        let since = *self.idle_since.get_or_insert(self.now);
+        if self.now.since(since) > BESIDE_FREE_SEAT_MAX.into() {
+            return Err((
+                4,
+                format!("call {call} waits while {:?} are free", self.ready),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Invariant 9: the ledger is what was raised and not cleared, and what it says is true.
+    pub(super) fn check_alarms(&self, view: &View, _policy: &Policy) -> Verdict {
+        let shown: BTreeSet<_> = view
+            .alarms
+            .iter()
+            .map(|a| (a.code, a.subject.clone()))
+            .collect();
+        if shown != self.alarms {
+            return Err((
+                9,
+                format!(
+                    "Events tell of {:?}, the state shows {shown:?}",
+                    self.alarms
+                ),
+            ));
+        }
+        for seat in &view.seats {
+            let key = (AlarmCode::SeatUnreachable, seat.seat.0.clone());
+            if shown.contains(&key) != out_of_order(seat) {
+                return Err((9, format!("{seat:?} and its alarm do not fit")));
+            }
+        }
+        for trunk in &view.trunks {
+            let key = (AlarmCode::TrunkDown, trunk.trunk.0.clone());
+            if shown.contains(&key) != self.trunks_down.contains(&trunk.trunk) {
+                return Err((9, format!("{trunk:?} and its alarm do not fit")));
+            }
+        }
+        let serves = view.seats.iter().any(|seat| match seat.state {
+            SeatState::Ready
+            | SeatState::Reserved
+            | SeatState::Ringing
+            | SeatState::Talking
+            | SeatState::WrapUp
+            | SeatState::Listening => true,
+            SeatState::SignedOut | SeatState::NotReady | SeatState::Unreachable => false,
+        });
+        let nobody = !self.queue.is_empty() && !serves;
+        let alarmed = shown.iter().any(|(code, _)| *code == AlarmCode::SeatsNone);
+        if nobody != alarmed {
+            return Err((
+                9,
+                String::from("calls wait without a seat, or the alarm is wrong"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+const fn out_of_order(seat: &SeatView) -> bool {
+    match seat.state {
+        SeatState::Unreachable => true,
+        SeatState::Talking | SeatState::Listening => !seat.registered,
+        SeatState::SignedOut
+        | SeatState::NotReady
+        | SeatState::Ready
+        | SeatState::Reserved
+        | SeatState::Ringing
+        | SeatState::WrapUp => false,
+    }
+}

@@ -1,0 +1,188 @@
+//! A seeded simulator of a whole centre in virtual time. It drives the real [`Switch`](crate::switch::Switch) with
+//! carriers, callers, seats, supervisors, a recorder, enrichment and modules over a network that loses, delays, doubles
+//! and reorders, kills the process once, and checks the invariants of the design after every step.
+//!
+//! ```text
+//! agenda (time-ordered) -> Input -> Switch -> Events, Effects -> far ends and people act -> agenda
+//!                            |                    |
+//!                        journal              Checker: what must be true, built without the switch's own code
+//! ```
+//! Owns: the world and the checks. Refuses to know: sockets, threads, real time. One seed is one day that can be
+//! repeated exactly. That each check is alive is proved by [`Plant`]: a fault put in on purpose that it must catch.
+
+mod chance;
+mod check;
+mod check_calls;
+mod check_seats;
+mod delivery;
+mod network;
+mod people;
+mod plant;
+mod restart;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+pub use plant::Plant;
+
+use crate::time::Timestamp;
+
+/// What one seed went through.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Initial INVITEs that reached the shell.
+    pub calls: u64,
+    pub answered: u64,
+    pub abandoned: u64,
+    pub lost: u64,
+    pub refused: u64,
+    /// Times a seat was rung.
+    pub offers: u64,
+    /// Third parties that joined.
+    pub joined: u64,
+    /// Times a supervisor heard a call.
+    pub listened: u64,
+    /// Callers put back to the queue's head after a seat's line was lost.
+    pub requeued: u64,
+    pub restarts: u64,
+    /// Inputs taken in, timer wake-ups included.
+    pub inputs: u64,
+    pub events: u64,
+    /// Events that did not fit their state.
+    pub misfits: u64,
+    /// Configured seats.
+    pub seats: u64,
+    pub virtual_s: u64,
+}
+
+impl Summary {
+    fn add(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.answered += other.answered;
+        self.abandoned += other.abandoned;
+        self.lost += other.lost;
+        self.refused += other.refused;
+        self.offers += other.offers;
+        self.joined += other.joined;
+        self.listened += other.listened;
+        self.requeued += other.requeued;
+        self.restarts += other.restarts;
+        self.inputs += other.inputs;
+        self.events += other.events;
+        self.misfits += other.misfits;
+        self.seats += other.seats;
+        self.virtual_s += other.virtual_s;
+    }
+}
+
+/// An invariant that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    pub seed: u64,
+    /// Number of the invariant in the design; 0: a waiting caller heard nothing.
+    pub invariant: u8,
+    pub at: Timestamp,
+    pub detail: String,
+    /// The last Inputs before it, oldest first.
+    pub trail: Vec<String>,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "seed {}: invariant {} broken at {}: {}",
+            self.seed,
+            self.invariant,
+            self.at.rfc3339(),
+            self.detail
+        )?;
+        for line in &self.trail {
+            writeln!(f, "    {line}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Violation {}
+
+/// Runs one seed: 30 virtual minutes and the time until everybody has hung up.
+///
+/// # Errors
+/// The first [`Violation`].
+pub fn run(seed: u64) -> Result<Summary, Box<Violation>> {
+    world::World::new(seed, None).run()
+}
+
+/// Runs one seed with a fault put in on purpose.
+///
+/// # Errors
+/// The first [`Violation`]: what the check is there for.
+pub fn run_with(seed: u64, plant: Plant) -> Result<Summary, Box<Violation>> {
+    world::World::new(seed, Some(plant)).run()
+}
+
+/// What a run over many seeds gave.
+#[derive(Clone, Debug, Default)]
+pub struct Campaign {
+    pub seeds: u64,
+    pub total: Summary,
+    pub violations: Vec<Violation>,
+}
+
+/// Runs `seeds` seeds from `first` on. `told` hears of each seed as it ends.
+pub fn campaign(
+    first: u64,
+    seeds: u64,
+    mut told: impl FnMut(u64, &Result<Summary, Box<Violation>>),
+) -> Campaign {
+    let mut campaign = Campaign {
+        seeds,
+        ..Campaign::default()
+    };
+    for seed in first..first.saturating_add(seeds) {
+        let result = run(seed);
+        told(seed, &result);
+        match result {
+            Ok(summary) => campaign.total.add(&summary),
+            Err(violation) => campaign.violations.push(*violation),
+        }
+    }
+    campaign
+}
+
+impl fmt::Display for Campaign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for violation in &self.violations {
+            write!(f, "{violation}")?;
+        }
+        let t = &self.total;
+        writeln!(
+            f,
+            "sim: {} calls ({} answered, {} abandoned, {} lost, {} refused), {} offers, {} third parties joined, {} \
+             listened to, {} requeued, {} restarts, {} inputs, {} events, {} virtual hours",
+            t.calls,
+            t.answered,
+            t.abandoned,
+            t.lost,
+            t.refused,
+            t.offers,
+            t.joined,
+            t.listened,
+            t.requeued,
+            t.restarts,
+            t.inputs,
+            t.events,
+            t.virtual_s / 3600
+        )?;
+        write!(
+            f,
+            "sim: {} seeds, {} violations",
+            self.seeds,
+            self.violations.len()
+        )
+    }
+}

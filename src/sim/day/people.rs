@@ -1,0 +1,509 @@
+//! Callers, dispatchers, supervisors, modules and the parts of the shell: what they do on their own and in answer to
+//! what the switch says.
+
+use uuid::Uuid;
+
+use super::Violation;
+use super::network::{End, FarAct};
+use super::world::{DAY, Happening, World};
+use crate::call::{Arrival, DialogState, Ingress};
+use crate::id::{CallBackId, CallId, CommandId, DestinationId, LegId, SeatId, TrunkId};
+use crate::switch::{
+    Actor, AlarmCode, Command, CommandReply, DispatchReport, Effect, Event, EventKind, Finding,
+    Input, InputKind, MediaCommand, MediaEvent, RecordingEvent, SealedRecording, SeatLink,
+    Strategy, TrunkChange,
+};
+use crate::time::Millis;
+
+/// A registration is good for this long; phones refresh it well before.
+const REGISTRATION: Millis = Millis::from_secs(700);
+const REFRESH: Millis = Millis::from_secs(300);
+/// No caller stays longer.
+const PATIENCE_MAX: Millis = Millis::from_secs(300);
+
+/// What a person or a part of the shell does.
+#[derive(Clone, Debug)]
+pub(super) enum PersonAct {
+    Dials {
+        number: String,
+    },
+    Registers {
+        seat: SeatId,
+        keeps: bool,
+    },
+    Commands {
+        by: Actor,
+        command: Command,
+    },
+    /// The policy's strategy is changed while running.
+    Reconfigures,
+}
+
+impl World {
+    /// What is known in the morning.
+    pub(super) fn plan_day(&mut self) {
+        let seats: Vec<_> = self.policy.seats.keys().cloned().collect();
+        for seat in &seats {
+            let after = self.chance.span(0, 5_000);
+            self.registers(seat, after, true);
+            self.plan_phone_trouble(seat);
+        }
+        let burst = self.chance.span(120_000, 1_500_000);
+        for n in 0..34 + self.chance.below(26) {
+            let after = if n % 6 == 0 {
+                Millis(burst.0 + self.chance.below(20_000))
+            } else {
+                self.chance.span(2_000, DAY.0)
+            };
+            let number = self.number();
+            self.plan(after, Happening::Person(PersonAct::Dials { number }));
+        }
+        self.plan_shell_trouble();
+        for minute in 1..=35 {
+            self.plan(Millis::from_secs(60 * minute), Happening::Snapshot);
+        }
+        let kill = self.chance.span(8 * 60_000, 24 * 60_000);
+        self.plan(kill, Happening::Kill);
+    }
+
+    fn plan_phone_trouble(&mut self, seat: &SeatId) {
+        for _ in 0..self.chance.below(4) {
+            let at = self.chance.span(20_000, DAY.0);
+            let back = Millis(at.0 + self.chance.span(2_000, 60_000).0);
+            if self.chance.percent(50) {
+                self.links(seat, at, SeatLink::Unregistered);
+                self.registers(seat, back, false);
+            } else {
+                self.links(seat, at, SeatLink::Reachable { reachable: false });
+                self.links(seat, back, SeatLink::Reachable { reachable: true });
+            }
+        }
+    }
+
+    fn plan_shell_trouble(&mut self) {
+        for _ in 0..self.chance.below(4) {
+            let at = self.chance.span(0, DAY.0);
+            let back = Millis(at.0 + self.chance.below(120_000));
+            let trunk = TrunkId::from(if self.chance.percent(50) {
+                "ct"
+            } else {
+                "cmcc"
+            });
+            let down = TrunkChange::Down {
+                reason: String::from("OPTIONS unanswered"),
+            };
+            for (at, change) in [(at, down), (back, TrunkChange::Up)] {
+                let trunk = trunk.clone();
+                self.reaches(at, InputKind::Trunk { trunk, change });
+            }
+        }
+        for _ in 0..self.chance.below(3) {
+            let at = self.chance.span(0, DAY.0);
+            let back = Millis(at.0 + self.chance.below(60_000));
+            for (at, raised) in [(at, true), (back, false)] {
+                self.reaches(
+                    at,
+                    InputKind::Alarm {
+                        code: AlarmCode::JournalLate,
+                        subject: String::from("journal"),
+                        detail: String::from("60 ms"),
+                        raised,
+                    },
+                );
+            }
+            let address = format!("203.0.113.{}", self.chance.below(4));
+            self.reaches(at, InputKind::UnknownSource { address, count: 1 });
+            self.reaches(
+                back,
+                InputKind::Skipped {
+                    call: None,
+                    reason: String::from("planted"),
+                },
+            );
+        }
+        let at = self.chance.span(0, DAY.0);
+        self.plan(at, Happening::Person(PersonAct::Reconfigures));
+    }
+
+    pub(super) fn reaches(&mut self, after: Millis, kind: InputKind) {
+        if self.chance.percent(2) {
+            let again = Millis(after.0 + self.chance.below(1_000));
+            self.plan(again, Happening::Reaches(Box::new(kind.clone())));
+        }
+        self.plan(after, Happening::Reaches(Box::new(kind)));
+    }
+
+    fn links(&mut self, seat: &SeatId, after: Millis, link: SeatLink) {
+        let seat = seat.clone();
+        self.reaches(after, InputKind::Seat { seat, link });
+    }
+
+    fn registers(&mut self, seat: &SeatId, after: Millis, keeps: bool) {
+        let seat = seat.clone();
+        self.plan(
+            after,
+            Happening::Person(PersonAct::Registers { seat, keeps }),
+        );
+    }
+
+    pub(super) fn redials(&mut self, number: String) {
+        if self.chance.percent(70) {
+            let after = self.chance.span(1_000, 20_000);
+            self.plan(after, Happening::Person(PersonAct::Dials { number }));
+        }
+    }
+
+    fn number(&mut self) -> String {
+        match self.chance.below(10) {
+            0 => String::new(),
+            1 => String::from("075588880000"),
+            _ => format!("138001380{:02}", self.chance.below(40)),
+        }
+    }
+
+    pub(super) fn person(&mut self, act: PersonAct) -> Result<(), Box<Violation>> {
+        match act {
+            PersonAct::Dials { number } => self.dials(number),
+            PersonAct::Registers { seat, keeps } => {
+                let until = self.now + REGISTRATION;
+                let contact = format!("sip:{seat}@phone.invalid");
+                let link = SeatLink::Registered { contact, until };
+                let after = self.chance.span(5, 60);
+                self.links(&seat, after, link);
+                // Now and then a phone forgets to refresh.
+                if keeps && !self.chance.percent(3) {
+                    self.registers(&seat, REFRESH, true);
+                }
+            }
+            PersonAct::Commands { by, command } => {
+                if !self.down {
+                    let id = CommandId(self.uuid());
+                    self.feed(InputKind::Command { id, by, command })?;
+                }
+            }
+            PersonAct::Reconfigures => {
+                if !self.down {
+                    self.policy.strategy = match self.policy.strategy {
+                        Strategy::LongestIdle => Strategy::Random,
+                        Strategy::Random => Strategy::LongestIdle,
+                    };
+                    let policy = Box::new(self.policy.clone());
+                    self.feed(InputKind::PolicyChanged { policy })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn uuid(&mut self) -> Uuid {
+        Uuid::from_u64_pair(self.chance.next(), self.chance.next())
+    }
+
+    fn dials(&mut self, number: String) {
+        let (call, leg) = (CallId(self.uuid()), LegId(self.uuid()));
+        let seats: Vec<_> = self.policy.seats.keys().cloned().collect();
+        let ingress = match self.chance.below(40) {
+            0 => match self.chance.pick(&seats) {
+                Some(seat) => Ingress::Seat(seat.clone()),
+                None => return,
+            },
+            1..16 => Ingress::Trunk(TrunkId::from("cmcc")),
+            16..20 => Ingress::Trunk(TrunkId::from("unheard-of")),
+            _ => Ingress::Trunk(TrunkId::from("ct")),
+        };
+        let arrival = Arrival {
+            call,
+            leg,
+            ingress,
+            invite_key: format!("{leg}"),
+            called: String::from("120"),
+            caller: number.clone(),
+            caller_name: None,
+            anonymous: number.is_empty(),
+            access_network: Vec::new(),
+            geolocation: Vec::new(),
+            pidf: Vec::new(),
+            diverted_from: Vec::new(),
+            source: String::from("192.0.2.1:5060"),
+            dialog: DialogState(serde_json::json!({ "leg": leg })),
+            refused_capacity: self.chance.percent(2),
+        };
+        let again = InputKind::ArrivedAgain {
+            invite_key: arrival.invite_key.clone(),
+        };
+        if !arrival.refused_capacity {
+            self.open_dialog(leg, End::Caller { number });
+            self.plan_patience(leg);
+        }
+        if self.chance.percent(3) {
+            let after = self.chance.span(500, 4_000);
+            self.plan(after, Happening::Reaches(Box::new(again)));
+        }
+        let after = self.chance.span(5, 200);
+        let arrival = Box::new(arrival);
+        self.reaches(after, InputKind::Arrived { arrival });
+    }
+
+    /// Some give up early, some are cut off, none stays for ever.
+    fn plan_patience(&mut self, leg: LegId) {
+        let (act, after) = match self.chance.below(100) {
+            0..18 => (FarAct::HangUp, self.chance.tail(12_000)),
+            18..22 => (FarAct::Break, self.chance.tail(60_000)),
+            _ => (FarAct::HangUp, PATIENCE_MAX),
+        };
+        // Nothing of a caller can overtake his INVITE.
+        self.plan_far(Millis(after.0.max(400)), leg, act);
+        if self.chance.percent(10) {
+            self.plan_far(Millis(3_000), leg, FarAct::Digit);
+        }
+    }
+
+    /// Everybody acts on what the switch said and wants.
+    pub(super) fn act_on(&mut self, input: &Input, events: &[Event], effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::Leg { leg, command } => self.run_command(*leg, command),
+                Effect::Media { call, command } => self.media(*call, command),
+                Effect::Ask { call, .. } => self.asked(*call),
+                Effect::Reply { result, .. } => self.replied(input, result.as_ref().ok()),
+            }
+        }
+        for event in events {
+            self.heard(event);
+        }
+    }
+
+    fn media(&mut self, call: CallId, command: &MediaCommand) {
+        match command {
+            MediaCommand::Record { recording } => {
+                let recording = *recording;
+                self.recordings.insert(call, recording);
+                let after = self.chance.span(10, 100);
+                let event = RecordingEvent::Started {
+                    recording,
+                    at: self.now,
+                };
+                self.reaches(after, InputKind::Recording { call, event });
+            }
+            MediaCommand::Play {
+                leg,
+                play,
+                repeat: false,
+                ..
+            } => {
+                if !self.chance.percent(2) {
+                    let after = self.chance.span(1_000, 7_000);
+                    let event = MediaEvent::PlayEnded { play: *play };
+                    self.reaches(after, InputKind::Media { leg: *leg, event });
+                }
+            }
+            MediaCommand::Close => self.seals(call),
+            MediaCommand::Play { repeat: true, .. }
+            | MediaCommand::Track { .. }
+            | MediaCommand::Matrix { .. }
+            | MediaCommand::Stop { .. }
+            | MediaCommand::Move { .. } => {}
+        }
+    }
+
+    pub(super) fn seals(&mut self, call: CallId) {
+        let Some(recording) = self.recordings.get(&call).copied() else {
+            return;
+        };
+        let after = self.chance.span(50, 3_000);
+        let event = match self.chance.below(20) {
+            // The recorder never speaks again.
+            0 => return,
+            1 => RecordingEvent::Failed {
+                recording,
+                detail: String::from("disk full"),
+            },
+            _ => RecordingEvent::Sealed(SealedRecording {
+                recording,
+                path: format!("{recording}.wav"),
+                start: self.now,
+                duration_ms: 1,
+                size_bytes: 1,
+                sha256: String::new(),
+                tracks: Vec::new(),
+            }),
+        };
+        self.reaches(after, InputKind::Recording { call, event });
+    }
+
+    fn asked(&mut self, call: CallId) {
+        for _ in 0..self.chance.below(3) {
+            let after = self.chance.tail(6_000);
+            let finding = Box::new(Finding::Failed {
+                source: String::from("line"),
+                reason: String::from("timeout"),
+            });
+            self.reaches(after, InputKind::Found { call, finding });
+        }
+    }
+
+    fn replied(&mut self, input: &Input, reply: Option<&CommandReply>) {
+        let Some(CommandReply::Leg { leg }) = reply else {
+            return;
+        };
+        let InputKind::Command { by, command, .. } = &input.kind else {
+            return;
+        };
+        let (by, leg) = (by.clone(), *leg);
+        if let Command::AddParty { call, .. } = command
+            && self.chance.percent(30)
+        {
+            let after = self.chance.tail(8_000);
+            self.commands(after, by, Command::RemoveParty { call: *call, leg });
+        } else if let Command::Listen { call, seat } = command
+            && self.chance.percent(50)
+        {
+            let after = self.chance.tail(15_000);
+            let (call, seat) = (*call, seat.clone());
+            self.commands(after, by, Command::StopListening { call, seat });
+        }
+    }
+
+    fn commands(&mut self, after: Millis, by: Actor, command: Command) {
+        self.plan(
+            after,
+            Happening::Person(PersonAct::Commands { by, command }),
+        );
+    }
+
+    fn heard(&mut self, event: &Event) {
+        if let EventKind::SeatAnswered { seat, leg } = &event.kind
+            && let Some(call) = event.call
+        {
+            self.talk(call, seat, *leg);
+        } else if let EventKind::SeatStateChanged { seat, state, .. } = &event.kind {
+            self.seat_changed(seat, state);
+        } else if let EventKind::PartyJoined { leg, .. } = &event.kind {
+            let act = if self.chance.percent(15) {
+                FarAct::Break
+            } else {
+                FarAct::HangUp
+            };
+            let after = self.chance.tail(30_000);
+            self.plan_far(after, *leg, act);
+        } else if let EventKind::CallReceived { .. } = &event.kind
+            && let Some(call) = event.call
+        {
+            self.supervisor_listens(call, 5);
+        } else if let EventKind::CallBackDue { call_back, .. } = &event.kind {
+            self.closes_call_back(*call_back);
+        } else if let EventKind::CallSettled {} = &event.kind
+            && let Some(call) = event.call
+        {
+            self.modules_report(call);
+        }
+    }
+
+    /// What may come of a talk.
+    fn talk(&mut self, call: CallId, seat: &SeatId, leg: LegId) {
+        let by = Actor::Seat(seat.clone());
+        let caller = self.checker.caller_of(call);
+        let length = self.chance.tail(45_000);
+        match self.chance.below(100) {
+            0..45 => {
+                if let Some(caller) = caller {
+                    self.plan_far(length, caller, FarAct::HangUp);
+                }
+            }
+            45..70 => self.plan_far(length, leg, FarAct::HangUp),
+            70..85 => self.commands(length, by.clone(), Command::HangUp { call }),
+            85..93 => self.plan_far(length, leg, FarAct::Break),
+            // The caller's patience ends it.
+            _ => {}
+        }
+        if self.chance.percent(35) {
+            let after = self.chance.tail(10_000);
+            self.add_party(after, &by, call, "doctor");
+            if self.chance.percent(20) {
+                self.add_party(after, &by, call, "110");
+            }
+        }
+        if self.chance.percent(10) {
+            let after = self.chance.span(1_000, 5_000);
+            self.plan_far(after, leg, FarAct::Hold(true));
+            self.plan_far(Millis(after.0 + 4_000), leg, FarAct::Hold(false));
+        }
+        self.supervisor_listens(call, 15);
+    }
+
+    fn add_party(&mut self, after: Millis, by: &Actor, call: CallId, role: &str) {
+        let command = Command::AddParty {
+            call,
+            number: String::from("13900000000"),
+            role: role.to_owned(),
+        };
+        self.commands(after, by.clone(), command);
+    }
+
+    fn supervisor_listens(&mut self, call: CallId, percent: u32) {
+        if !self.chance.percent(percent) {
+            return;
+        }
+        let seats: Vec<_> = self
+            .policy
+            .seats
+            .iter()
+            .filter(|(_, seat)| seat.supervisor)
+            .map(|(id, _)| id.clone())
+            .collect();
+        if let Some(seat) = self.chance.pick(&seats).cloned() {
+            let after = self.chance.tail(6_000);
+            let by = Actor::Supervisor(seat.clone());
+            self.commands(after, by, Command::Listen { call, seat });
+        }
+    }
+
+    fn seat_changed(&mut self, seat: &SeatId, state: &str) {
+        let by = Actor::Seat(seat.clone());
+        let supervisor = self.policy.seats.get(seat).is_some_and(|s| s.supervisor);
+        let seat = seat.clone();
+        if state == "not_ready" && (!supervisor || self.chance.percent(20)) {
+            let after = self.chance.span(2_000, 25_000);
+            self.commands(after, by, Command::SeatReady { seat });
+        } else if state == "wrap_up" && self.chance.percent(30) {
+            let after = self.chance.span(1_000, 14_000);
+            self.commands(after, by, Command::SeatReady { seat });
+        } else if self.chance.percent(4) {
+            let after = self.chance.tail(20_000);
+            let reason = String::from("离席");
+            self.commands(after, by, Command::SeatNotReady { seat, reason });
+        }
+    }
+
+    fn closes_call_back(&mut self, call_back: CallBackId) {
+        if self.chance.percent(40) {
+            let after = self.chance.tail(60_000);
+            let by = Actor::User(String::from("named person"));
+            let outcome = String::from("reached");
+            self.commands(after, by, Command::CloseCallBack { call_back, outcome });
+        }
+    }
+
+    fn modules_report(&mut self, call: CallId) {
+        let dispatch = DestinationId::from("dispatch");
+        let by = Actor::Module(dispatch.clone());
+        let after = self.chance.tail(5_000);
+        let incident_id = Some(format!("I-{call}"));
+        self.commands(
+            after,
+            by.clone(),
+            Command::Acknowledge {
+                call,
+                destination: dispatch,
+                incident_id,
+            },
+        );
+        if self.chance.percent(30) {
+            let report = DispatchReport::Cancelled {
+                order_id: String::from("1"),
+                reason: String::from("walked in"),
+            };
+            self.commands(after, by, Command::Dispatch { call, report });
+        }
+    }
+}

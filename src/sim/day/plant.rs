@@ -1,0 +1,355 @@
+//! Faults put in on purpose, one or more per invariant. A check that does not catch its own is dead.
+
+use super::chance::Chance;
+use crate::call::{Cause, LegCommand, LegEvent, Target};
+use crate::id::{CallId, EventId, IdSource, LegId, SeatId};
+use crate::matrix::Matrix;
+use crate::switch::{Effect, Event, EventKind, Input, InputKind, MediaCommand, Switch, View};
+
+/// A fault put in on purpose.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Plant {
+    /// 1: a timer hangs up on a caller.
+    TimerHangsUp,
+    /// 1: a seat's lost line takes the caller along.
+    LostSeatEndsCaller,
+    /// 2: a call gets a second outcome.
+    SecondOutcome,
+    /// 2: an abandoned call is on nobody's list.
+    CallBackForgotten,
+    /// 2: a call never gets an outcome.
+    OutcomeForgotten,
+    /// 3: a seat's phone is rung for a second call.
+    SeatBookedTwice,
+    /// 4: a waiting call is taken for offered and nobody rings for it.
+    OfferForgotten,
+    /// 4: the queue's order is turned around.
+    QueueTurned,
+    /// 6: a seat is rung only after the enrichment has answered.
+    OfferWaitsForEnrichment,
+    /// 7: an Input misses in the journal.
+    JournalLosesInput,
+    /// 7: the picture shows another state than the Events tell.
+    StateDriftsFromEvents,
+    /// 8: a repeated delivery gets a new id.
+    RepeatGetsNewId,
+    /// 8: an Event is passed over by the delivery.
+    RevisionLost,
+    /// 9: a leg appears in another call's audio.
+    LegInTwoCalls,
+    /// 9: an alarm that is over stands on.
+    AlarmForgotten,
+    /// 10: one party of a talk does not hear another.
+    DeafParty,
+    /// 10: a third party that leaves ends the talk of the others.
+    LeavingEndsRest,
+    /// 0: a waiting caller's music is never started.
+    SilentQueue,
+}
+
+impl Plant {
+    /// The invariant whose check must catch it.
+    #[must_use]
+    pub const fn invariant(self) -> u8 {
+        match self {
+            Self::SilentQueue => 0,
+            Self::TimerHangsUp | Self::LostSeatEndsCaller => 1,
+            Self::SecondOutcome | Self::CallBackForgotten | Self::OutcomeForgotten => 2,
+            Self::SeatBookedTwice => 3,
+            Self::OfferForgotten | Self::QueueTurned => 4,
+            Self::OfferWaitsForEnrichment => 6,
+            Self::JournalLosesInput | Self::StateDriftsFromEvents => 7,
+            Self::RepeatGetsNewId | Self::RevisionLost => 8,
+            Self::LegInTwoCalls | Self::AlarmForgotten => 9,
+            Self::DeafParty | Self::LeavingEndsRest => 10,
+        }
+    }
+
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::SilentQueue,
+        Self::TimerHangsUp,
+        Self::LostSeatEndsCaller,
+        Self::SecondOutcome,
+        Self::CallBackForgotten,
+        Self::OutcomeForgotten,
+        Self::SeatBookedTwice,
+        Self::OfferForgotten,
+        Self::QueueTurned,
+        Self::OfferWaitsForEnrichment,
+        Self::JournalLosesInput,
+        Self::StateDriftsFromEvents,
+        Self::RepeatGetsNewId,
+        Self::RevisionLost,
+        Self::LegInTwoCalls,
+        Self::AlarmForgotten,
+        Self::DeafParty,
+        Self::LeavingEndsRest,
+    ];
+}
+
+/// Who is there before a step.
+#[derive(Clone, Debug, Default)]
+pub(super) struct People {
+    /// Callers that wait or talk, and their calls.
+    pub(super) callers: Vec<(CallId, LegId)>,
+    /// Seats that talk, with their legs.
+    pub(super) talking_seats: Vec<(CallId, LegId, SeatId)>,
+    /// Third parties that have joined.
+    pub(super) thirds: Vec<(CallId, LegId)>,
+}
+
+/// What a planted fault sees of a step.
+pub(super) struct Step<'a> {
+    pub(super) input: &'a Input,
+    pub(super) events: &'a mut Vec<Event>,
+    pub(super) effects: &'a mut Vec<Effect>,
+    pub(super) people: &'a People,
+    pub(super) chance: &'a mut Chance,
+}
+
+impl Plant {
+    /// Breaks what came out of one step, if it can.
+    pub(super) fn spoil(self, step: &mut Step<'_>) {
+        match self {
+            Self::TimerHangsUp => {
+                if step.input.kind == InputKind::Tick
+                    && let Some((_, leg)) = step.chance.pick(&step.people.callers)
+                {
+                    step.effects.push(release(*leg));
+                }
+            }
+            Self::LostSeatEndsCaller => step.end_caller_of_lost_seat(),
+            Self::SecondOutcome => step.say_end_twice(),
+            Self::CallBackForgotten => {
+                step.silence(|kind| matches!(kind, EventKind::CallBackDue { .. }));
+            }
+            Self::OutcomeForgotten => {
+                step.silence(|kind| matches!(kind, EventKind::CallEnded { .. }));
+            }
+            Self::SeatBookedTwice => step.ring_twice(),
+            Self::AlarmForgotten => {
+                step.events
+                    .retain(|e| !matches!(e.kind, EventKind::AlarmCleared { .. }));
+            }
+            Self::LegInTwoCalls => step.cross_audio(),
+            Self::DeafParty => step.deafen(),
+            Self::LeavingEndsRest => step.end_rest(),
+            Self::SilentQueue => step.effects.retain(|e| {
+                !matches!(
+                    e,
+                    Effect::Media {
+                        command: MediaCommand::Play { repeat: true, .. },
+                        ..
+                    }
+                )
+            }),
+            Self::OfferWaitsForEnrichment => {
+                let asks = |e: &Effect| matches!(e, Effect::Ask { .. });
+                if step.effects.iter().any(asks) {
+                    step.effects.retain(|e| {
+                        !matches!(
+                            e,
+                            Effect::Leg {
+                                command: LegCommand::Invite(_),
+                                ..
+                            }
+                        )
+                    });
+                }
+            }
+            // These break the state, the journal or the delivery, not a step's output.
+            Self::OfferForgotten
+            | Self::QueueTurned
+            | Self::JournalLosesInput
+            | Self::StateDriftsFromEvents
+            | Self::RepeatGetsNewId
+            | Self::RevisionLost => {}
+        }
+    }
+
+    /// Breaks the picture, where that is the fault.
+    pub(super) fn spoil_view(self, view: &mut View) {
+        if self == Self::StateDriftsFromEvents {
+            view.calls.pop();
+        }
+    }
+
+    /// Breaks the state itself, where that is the fault.
+    pub(super) fn spoil_state(self, switch: &mut Switch) {
+        let change: fn(&mut serde_json::Value) = match self {
+            Self::OfferForgotten => |entries| {
+                for entry in entries.as_array_mut().into_iter().flatten() {
+                    if let Some(offered) = entry.get_mut("offered") {
+                        *offered = true.into();
+                    }
+                }
+            },
+            Self::QueueTurned => |entries| {
+                if let Some(entries) = entries.as_array_mut() {
+                    entries.reverse();
+                }
+            },
+            Self::TimerHangsUp
+            | Self::LostSeatEndsCaller
+            | Self::SecondOutcome
+            | Self::CallBackForgotten
+            | Self::OutcomeForgotten
+            | Self::SeatBookedTwice
+            | Self::OfferWaitsForEnrichment
+            | Self::JournalLosesInput
+            | Self::StateDriftsFromEvents
+            | Self::RepeatGetsNewId
+            | Self::RevisionLost
+            | Self::LegInTwoCalls
+            | Self::AlarmForgotten
+            | Self::DeafParty
+            | Self::LeavingEndsRest
+            | Self::SilentQueue => return,
+        };
+        if let Ok(mut written) = switch.snapshot()
+            && let Some(queue) = written.pointer_mut("/switch/queue")
+        {
+            change(queue);
+            if let Ok(spoiled) = Switch::restore(&written) {
+                *switch = spoiled;
+            }
+        }
+    }
+}
+
+const fn release(leg: LegId) -> Effect {
+    Effect::Leg {
+        leg,
+        command: LegCommand::Release {
+            cause: Cause::NoAnswer,
+        },
+    }
+}
+
+impl Step<'_> {
+    /// Says something without meaning instead.
+    fn silence(&mut self, unwanted: impl Fn(&EventKind) -> bool) {
+        for event in self.events.iter_mut() {
+            if unwanted(&event.kind) {
+                event.kind = EventKind::CallAnsweredBySystem {};
+            }
+        }
+    }
+
+    fn ended_leg(&self) -> Option<LegId> {
+        if let InputKind::Leg {
+            leg,
+            event: LegEvent::Ended { .. },
+        } = &self.input.kind
+        {
+            return Some(*leg);
+        }
+        None
+    }
+
+    fn caller_of(&self, call: CallId) -> Option<LegId> {
+        self.people
+            .callers
+            .iter()
+            .find_map(|(of, leg)| (*of == call).then_some(*leg))
+    }
+
+    fn end_caller_of_lost_seat(&mut self) {
+        let InputKind::Leg {
+            leg,
+            event: LegEvent::Ended {
+                cause: Cause::Lost, ..
+            },
+        } = &self.input.kind
+        else {
+            return;
+        };
+        let call = self.people.talking_seats.iter().find(|(_, l, _)| l == leg);
+        if let Some(caller) = call.and_then(|(call, _, _)| self.caller_of(*call)) {
+            self.effects.push(release(caller));
+        }
+    }
+
+    fn say_end_twice(&mut self) {
+        let end = self
+            .events
+            .iter()
+            .find(|e| matches!(e.kind, EventKind::CallEnded { .. }))
+            .cloned();
+        if let Some(mut again) = end {
+            again.callseq += 1;
+            again.id = EventId(IdSource::new(self.chance.next()).next_uuid(again.at));
+            self.events.push(again);
+        }
+    }
+
+    /// The next phone that is rung is one that talks already.
+    fn ring_twice(&mut self) {
+        let Some((_, _, busy)) = self.people.talking_seats.first() else {
+            return;
+        };
+        for effect in self.effects.iter_mut() {
+            if let Effect::Leg {
+                command: LegCommand::Invite(invite),
+                ..
+            } = effect
+                && let Target::Seat { seat, .. } = &mut invite.target
+            {
+                *seat = busy.clone();
+            }
+        }
+    }
+
+    fn cross_audio(&mut self) {
+        let foreign = &self.people.callers;
+        for effect in self.effects.iter_mut() {
+            if let Effect::Media {
+                call,
+                command: MediaCommand::Matrix { matrix },
+            } = effect
+                && let Some((_, other)) = foreign.iter().find(|(of, _)| of != call)
+            {
+                let hearer = matrix.hearers().next();
+                if let Some(hearer) = hearer {
+                    matrix.hear(hearer, *other);
+                }
+            }
+        }
+    }
+
+    fn deafen(&mut self) {
+        for effect in self.effects.iter_mut() {
+            if let Effect::Media {
+                command: MediaCommand::Matrix { matrix },
+                ..
+            } = effect
+            {
+                let mut spoiled = Matrix::silent();
+                for hearer in matrix.hearers().skip(1) {
+                    for source in matrix.sources(hearer) {
+                        spoiled.hear(hearer, source);
+                    }
+                }
+                *matrix = spoiled;
+            }
+        }
+    }
+
+    fn end_rest(&mut self) {
+        let Some(leg) = self.ended_leg() else {
+            return;
+        };
+        let Some((call, _)) = self.people.thirds.iter().find(|(_, l)| *l == leg) else {
+            return;
+        };
+        let rest = self
+            .people
+            .talking_seats
+            .iter()
+            .find(|(of, _, _)| of == call);
+        if let (Some((_, seat, _)), Some(_)) = (rest, self.caller_of(*call)) {
+            self.effects.push(release(*seat));
+        }
+    }
+}

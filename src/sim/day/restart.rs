@@ -1,0 +1,124 @@
+//! The journal as the switch sees it: a snapshot and the Inputs after it. The process is killed once; the new one
+//! rebuilds the state from the journal, and both must agree to the last byte and word.
+
+use super::Violation;
+use super::world::{Happening, World};
+use crate::switch::{Event, Input, InputKind, SeatLink, Switch};
+
+/// A snapshot and what came after it.
+#[derive(Clone, Debug)]
+pub(super) struct Journal {
+    snapshot: serde_json::Value,
+    entries: Vec<(Input, Vec<Event>)>,
+}
+
+impl Journal {
+    pub(super) fn begin(switch: &Switch) -> Self {
+        Self {
+            snapshot: switch.snapshot().unwrap_or_default(),
+            entries: Vec::new(),
+        }
+    }
+
+    pub(super) fn append(&mut self, input: &Input, events: &[Event]) {
+        self.entries.push((input.clone(), events.to_vec()));
+    }
+}
+
+impl World {
+    /// Invariant 7: what the journal rebuilds is what lives, and it says the same words again.
+    fn rebuild(&mut self) -> Result<Switch, (u8, String)> {
+        let mut rebuilt = Switch::restore(&self.journal.snapshot)
+            .map_err(|error| (7, format!("snapshot: {error}")))?;
+        for (input, said) in &self.journal.entries {
+            rebuilt.handle(input);
+            while rebuilt.poll_effect().is_some() {}
+            let events = rebuilt.take_events();
+            if self.plant.is_none() && events != *said {
+                return Err((
+                    7,
+                    format!("replay of {input:?} said {events:?}, not {said:?}"),
+                ));
+            }
+        }
+        if rebuilt.state_hash() == self.switch.state_hash() {
+            Ok(rebuilt)
+        } else {
+            Err((7, String::from("replayed state differs from the live one")))
+        }
+    }
+
+    pub(super) fn verify_journal(&mut self) -> Result<(), Box<Violation>> {
+        self.check(|world| world.rebuild().map(drop))
+    }
+
+    pub(super) fn snapshot(&mut self) -> Result<(), Box<Violation>> {
+        if !self.down {
+            self.verify_journal()?;
+            self.journal = Journal::begin(&self.switch);
+        }
+        Ok(())
+    }
+
+    /// The process dies: what was on the way to it is gone, and so is its memory.
+    pub(super) fn kill(&mut self) -> Result<(), Box<Violation>> {
+        self.check(|world| {
+            world.switch = world.rebuild()?;
+            Ok(())
+        })?;
+        self.down = true;
+        self.agenda.retain(|_, happening| match happening {
+            Happening::Reaches(_) | Happening::FromLeg { .. } => false,
+            Happening::Far { .. }
+            | Happening::Person(_)
+            | Happening::Snapshot
+            | Happening::Kill
+            | Happening::Start => true,
+        });
+        for dialog in self.dialogs.values_mut() {
+            dialog.orphan = true;
+        }
+        let after = self.chance.span(1_000, 12_000);
+        self.plan(after, Happening::Start);
+        Ok(())
+    }
+
+    pub(super) fn start_again(&mut self) -> Result<(), Box<Violation>> {
+        self.down = false;
+        self.summary.restarts += 1;
+        let before = self.checker.live_legs();
+        let started = self.started_input();
+        self.feed(started)?;
+        self.check(|world| {
+            let left = before
+                .iter()
+                .find(|leg| world.dialogs.get(leg).is_some_and(|d| d.orphan));
+            match left {
+                Some(leg) => Err((2, format!("the dialog of leg {leg} was not closed"))),
+                None => Ok(()),
+            }
+        })?;
+        self.delivery.restart();
+        self.recover_recordings();
+        self.reregister();
+        Ok(())
+    }
+
+    fn recover_recordings(&mut self) {
+        let calls: Vec<_> = self.recordings.keys().copied().collect();
+        for call in calls {
+            if self.checker.is_closing(call) {
+                self.seals(call);
+            }
+        }
+    }
+
+    /// A restarted trunk probe speaks again; phones that the registrar still knows are probed.
+    fn reregister(&mut self) {
+        for (seat, _, _) in self.switch.seat_bindings() {
+            let after = self.chance.span(500, 5_000);
+            let link = SeatLink::Reachable { reachable: true };
+            self.reaches(after, InputKind::Seat { seat, link });
+        }
+    }
+}

@@ -1,0 +1,78 @@
+use super::*;
+
+fn survives(seeds: std::ops::Range<u64>) -> Summary {
+    let mut total = Summary::default();
+    for seed in seeds {
+        match run(seed) {
+            Ok(summary) => {
+                assert!(summary.calls >= 30, "seed {seed}: {summary:?}");
+                assert!(summary.seats >= 4 && summary.restarts == 1, "{summary:?}");
+                assert!(summary.virtual_s >= 1800, "{summary:?}");
+                total.add(&summary);
+            }
+            Err(violation) => panic!("{violation}"),
+        }
+    }
+    total
+}
+
+#[test]
+fn every_invariant_holds_over_many_days() {
+    let total = survives(0..12);
+    assert!(
+        total.answered > 0 && total.abandoned > 0 && total.lost > 0,
+        "{total:?}"
+    );
+    assert!(total.joined > 0 && total.listened > 0, "{total:?}");
+    assert!(total.requeued > 0 && total.refused > 0, "{total:?}");
+}
+
+#[test]
+fn same_seed_lives_the_same_day() {
+    assert_eq!(run(3), run(3));
+}
+
+fn is_caught(plant: Plant) {
+    let caught = (0..20).find_map(|seed| run_with(seed, plant).err());
+    let violation = caught.unwrap_or_else(|| panic!("{plant:?} was never caught"));
+    assert_eq!(violation.invariant, plant.invariant(), "{violation}");
+}
+
+macro_rules! planted {
+    ($($name:ident: $plant:ident),+ $(,)?) => {$(
+        #[test]
+        fn $name() {
+            is_caught(Plant::$plant);
+        }
+    )+};
+}
+
+planted! {
+    planted_silence_in_the_queue_is_caught: SilentQueue,
+    planted_timer_that_hangs_up_a_caller_is_caught: TimerHangsUp,
+    planted_lost_seat_that_ends_its_caller_is_caught: LostSeatEndsCaller,
+    planted_second_outcome_is_caught: SecondOutcome,
+    planted_forgotten_call_back_is_caught: CallBackForgotten,
+    planted_forgotten_outcome_is_caught: OutcomeForgotten,
+    planted_seat_booked_twice_is_caught: SeatBookedTwice,
+    planted_forgotten_offer_is_caught: OfferForgotten,
+    planted_turned_queue_is_caught: QueueTurned,
+    planted_offer_that_waits_for_enrichment_is_caught: OfferWaitsForEnrichment,
+    planted_hole_in_the_journal_is_caught: JournalLosesInput,
+    planted_drift_between_state_and_events_is_caught: StateDriftsFromEvents,
+    planted_new_id_on_a_repeat_is_caught: RepeatGetsNewId,
+    planted_lost_revision_is_caught: RevisionLost,
+    planted_leg_in_two_calls_is_caught: LegInTwoCalls,
+    planted_forgotten_alarm_is_caught: AlarmForgotten,
+    planted_deaf_party_is_caught: DeafParty,
+    planted_leaving_party_that_ends_the_rest_is_caught: LeavingEndsRest,
+}
+
+#[test]
+fn every_plant_has_its_test() {
+    let checked: std::collections::BTreeSet<_> = Plant::ALL.iter().map(|p| p.invariant()).collect();
+    assert_eq!(
+        checked.into_iter().collect::<Vec<_>>(),
+        [0, 1, 2, 3, 4, 6, 7, 8, 9, 10]
+    );
+}

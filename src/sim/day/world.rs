@@ -1,0 +1,400 @@
+//! The world around one switch: an agenda in virtual time, far ends and people that act, and the loop that feeds the
+//! switch, takes its words and has them checked.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::chance::Chance;
+use super::check::Checker;
+use super::delivery::Delivery;
+use super::network::{Dialog, FarAct, Stage};
+use super::people::PersonAct;
+use super::plant::{People, Plant, Step};
+use super::restart::Journal;
+use super::{Summary, Violation};
+use crate::call::{AnswerPolicy, LegEvent};
+use crate::id::{CallId, LegId, QueueId, RecordingId, SeatId, TrunkId};
+use crate::switch::{
+    Centre, Effect, Event, Input, InputKind, Policy, SeatPolicy, Strategy, Switch, Timers,
+    TrunkPolicy,
+};
+use crate::time::{Millis, Timestamp};
+
+/// 2025-11-22 08:30 in China.
+const START_MICROS: i64 = 1_763_771_400_000_000;
+/// New calls come in for this long.
+pub(super) const DAY: Millis = Millis::from_secs(30 * 60);
+/// After it everybody hangs up, and what is left must settle by itself.
+const EVENING: Millis = Millis::from_secs(6 * 60);
+/// Inputs kept for a violation's trail.
+const TRAIL: usize = 40;
+
+/// What will happen.
+#[derive(Clone, Debug)]
+pub(super) enum Happening {
+    /// An Input that belongs to no dialog reaches the shell.
+    Reaches(Box<InputKind>),
+    /// An event of a dialog reaches the shell.
+    FromLeg { leg: LegId, event: LegEvent },
+    /// A far end acts.
+    Far { leg: LegId, act: FarAct },
+    /// A person acts.
+    Person(PersonAct),
+    /// The process writes a snapshot.
+    Snapshot,
+    /// The process is killed.
+    Kill,
+    /// And started again.
+    Start,
+}
+
+/// One seed's world.
+pub(super) struct World {
+    pub(super) seed: u64,
+    pub(super) chance: Chance,
+    pub(super) now: Timestamp,
+    pub(super) start: Timestamp,
+    pub(super) switch: Switch,
+    pub(super) policy: Policy,
+    pub(super) agenda: BTreeMap<(Timestamp, u64), Happening>,
+    planned: u64,
+    /// Nobody listens on our ports.
+    pub(super) down: bool,
+    pub(super) dialogs: BTreeMap<LegId, Dialog>,
+    /// Recordings not yet sealed.
+    pub(super) recordings: BTreeMap<CallId, RecordingId>,
+    pub(super) journal: Journal,
+    pub(super) delivery: Delivery,
+    pub(super) checker: Checker,
+    pub(super) plant: Option<Plant>,
+    planted: bool,
+    pub(super) summary: Summary,
+    trail: VecDeque<String>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, plant: Option<Plant>) -> Self {
+        let mut chance = Chance::new(seed);
+        let policy = policy(&mut chance);
+        let start = Timestamp::from_micros(START_MICROS);
+        let switch = Switch::new(seed, policy.clone());
+        Self {
+            seed,
+            now: start,
+            start,
+            journal: Journal::begin(&switch),
+            switch,
+            agenda: BTreeMap::new(),
+            planned: 0,
+            down: false,
+            dialogs: BTreeMap::new(),
+            recordings: BTreeMap::new(),
+            delivery: Delivery::new(policy.centre.clone()),
+            checker: Checker::new(),
+            plant,
+            planted: false,
+            summary: Summary {
+                seats: u64::try_from(policy.seats.len()).unwrap_or(0),
+                ..Summary::default()
+            },
+            trail: VecDeque::new(),
+            chance,
+            policy,
+        }
+    }
+
+    /// Lives the day.
+    pub(super) fn run(mut self) -> Result<Summary, Box<Violation>> {
+        let started = self.started_input();
+        self.feed(started)?;
+        self.plan_day();
+        let end = self.start + DAY + EVENING;
+        loop {
+            let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
+            let timer = self.switch.poll_timeout().map(|(at, _)| at);
+            let timer = timer.filter(|_| !self.down);
+            let next = [agenda, timer].into_iter().flatten().min();
+            let Some(next) = next.filter(|at| *at <= end) else {
+                break;
+            };
+            self.now = self.now.max(next);
+            if timer.is_some_and(|timer| timer <= next) {
+                self.feed(InputKind::Tick)?;
+            } else if let Some((_, happening)) = self.agenda.pop_first() {
+                self.happens(happening)?;
+            }
+        }
+        self.now = end;
+        self.feed(InputKind::Tick)?;
+        self.verify_journal()?;
+        self.check(|world| world.checker.at_end(&world.switch))?;
+        self.check(|world| world.delivery.at_end())?;
+        self.summary.virtual_s = (self.now.millis_since(self.start)) / 1000;
+        self.summary.misfits = self.switch.unexpected().values().sum();
+        Ok(self.summary)
+    }
+
+    fn happens(&mut self, happening: Happening) -> Result<(), Box<Violation>> {
+        match happening {
+            Happening::Reaches(kind) => {
+                let invite = if let InputKind::Arrived { arrival } = &*kind {
+                    Some(arrival.leg)
+                } else {
+                    None
+                };
+                if invite.is_some_and(|leg| !self.still_calls(leg)) {
+                    return Ok(());
+                }
+                if !self.down {
+                    self.feed(*kind)?;
+                } else if invite.is_some() {
+                    // An INVITE that nobody answers is repeated.
+                    self.plan(Millis(1_500), Happening::Reaches(kind));
+                }
+            }
+            Happening::FromLeg { leg, event } => {
+                // A new process knows only those old dialogs that it was told to close.
+                if !self.down && self.dialogs.get(&leg).is_some_and(|d| !d.orphan) {
+                    self.feed(InputKind::Leg { leg, event })?;
+                }
+            }
+            Happening::Far { leg, act } => self.far(leg, act),
+            Happening::Person(act) => self.person(act)?,
+            Happening::Snapshot => self.snapshot()?,
+            Happening::Kill => self.kill()?,
+            Happening::Start => self.start_again()?,
+        }
+        Ok(())
+    }
+
+    /// Whether the caller of an INVITE that the killed process never saw is still there.
+    fn still_calls(&mut self, leg: LegId) -> bool {
+        let Some(dialog) = self.dialogs.get_mut(&leg) else {
+            return true;
+        };
+        let gone = dialog.orphan && dialog.stage == Stage::Over;
+        dialog.orphan = self.down;
+        !gone
+    }
+
+    /// Puts something on the agenda.
+    pub(super) fn plan(&mut self, after: Millis, happening: Happening) {
+        self.plan_at(self.now + after, happening);
+    }
+
+    pub(super) fn plan_at(&mut self, at: Timestamp, happening: Happening) {
+        self.planned += 1;
+        self.agenda.insert((at, self.planned), happening);
+    }
+
+    /// One Input through the switch, the checker and the world.
+    pub(super) fn feed(&mut self, kind: InputKind) -> Result<(), Box<Violation>> {
+        let input = Input { at: self.now, kind };
+        self.remember(&input);
+        self.plant_state();
+        self.summary.inputs += 1;
+        let people = self.people();
+        self.checker.before(&input);
+        self.switch.handle(&input);
+        let mut events = self.switch.take_events();
+        let mut effects = Vec::new();
+        while let Some(effect) = self.switch.poll_effect() {
+            effects.push(effect);
+        }
+        self.spoil(&input, &mut events, &mut effects, &people);
+        self.summary.events += u64::try_from(events.len()).unwrap_or(0);
+        let lose = self.plant == Some(Plant::JournalLosesInput)
+            && matches!(input.kind, InputKind::Arrived { .. });
+        if !lose {
+            self.journal.append(&input, &events);
+        }
+        let mut view = self.switch.view();
+        if let Some(plant) = self.plant {
+            plant.spoil_view(&mut view);
+        }
+        self.check(|world| {
+            world
+                .checker
+                .after(&input, &events, &effects, &view, &world.policy)
+        })?;
+        self.summary.count(&events);
+        let spoils = self.plant.filter(|_| self.is_late());
+        let now = self.now;
+        self.delivery.take(&events, now, spoils);
+        let delivered = self.delivery.turn(now, &mut self.chance, spoils);
+        self.check(|_| delivered)?;
+        self.act_on(&input, &events, &effects);
+        Ok(())
+    }
+
+    /// Turns what a check says into a violation with the trail.
+    pub(super) fn check(
+        &mut self,
+        check: impl FnOnce(&mut Self) -> Result<(), (u8, String)>,
+    ) -> Result<(), Box<Violation>> {
+        check(self).map_err(|(invariant, detail)| {
+            Box::new(Violation {
+                seed: self.seed,
+                invariant,
+                at: self.now,
+                detail,
+                trail: self.trail.iter().cloned().collect(),
+            })
+        })
+    }
+
+    fn remember(&mut self, input: &Input) {
+        if self.trail.len() >= TRAIL {
+            self.trail.pop_front();
+        }
+        let text = match &input.kind {
+            InputKind::Arrived { arrival } => {
+                format!("Arrived {} leg {}", arrival.call, arrival.leg)
+            }
+            InputKind::Started { .. } => String::from("Started"),
+            InputKind::PolicyChanged { .. } => String::from("PolicyChanged"),
+            other => format!("{other:?}"),
+        };
+        let at = input.at.millis_since(self.start);
+        self.trail.push_back(format!("+{at} ms {text}"));
+    }
+
+    /// Faults begin a quarter of an hour into the day, when there is something to break.
+    fn is_late(&self) -> bool {
+        self.now.millis_since(self.start) > 4 * 60 * 1000
+    }
+
+    fn plant_state(&mut self) {
+        if let Some(plant) = self.plant
+            && !self.planted
+            && self.is_late()
+            && self.checker.waiting() >= 2
+        {
+            let before = self.switch.state_hash();
+            plant.spoil_state(&mut self.switch);
+            self.planted = self.switch.state_hash() != before;
+            if self.planted {
+                self.journal = Journal::begin(&self.switch);
+            }
+        }
+    }
+
+    fn people(&self) -> People {
+        if self.plant.is_none() {
+            return People::default();
+        }
+        People {
+            callers: self.checker.callers(),
+            talking_seats: self.checker.talking_seats(),
+            thirds: self.checker.joined_thirds(),
+        }
+    }
+
+    fn spoil(
+        &mut self,
+        input: &Input,
+        events: &mut Vec<Event>,
+        effects: &mut Vec<Effect>,
+        people: &People,
+    ) {
+        let Some(plant) = self.plant.filter(|_| self.is_late()) else {
+            return;
+        };
+        plant.spoil(&mut Step {
+            input,
+            events,
+            effects,
+            people,
+            chance: &mut self.chance,
+        });
+    }
+
+    pub(super) fn started_input(&mut self) -> InputKind {
+        InputKind::Started {
+            seed: self.chance.next(),
+            build: String::from("sim"),
+            policy: Box::new(self.policy.clone()),
+        }
+    }
+}
+
+impl Summary {
+    fn count(&mut self, events: &[Event]) {
+        use crate::switch::{EventKind, Outcome};
+        for event in events {
+            if let EventKind::CallReceived { .. } = &event.kind {
+                self.calls += 1;
+            } else if let EventKind::CallEnded { outcome, .. } = &event.kind {
+                match outcome {
+                    Outcome::Answered => self.answered += 1,
+                    Outcome::Abandoned => self.abandoned += 1,
+                    Outcome::Lost => self.lost += 1,
+                    Outcome::RefusedCapacity => self.refused += 1,
+                }
+            } else if let EventKind::SeatRinging { .. } = &event.kind {
+                self.offers += 1;
+            } else if let EventKind::PartyJoined { .. } = &event.kind {
+                self.joined += 1;
+            } else if let EventKind::MonitorStarted { .. } = &event.kind {
+                self.listened += 1;
+            } else if let EventKind::QueueEntered { again: true, .. } = &event.kind {
+                self.requeued += 1;
+            }
+        }
+    }
+}
+
+/// A centre of four to seven seats and one or two supervisors.
+fn policy(chance: &mut Chance) -> Policy {
+    let mut seats = BTreeMap::new();
+    for n in 0..4 + chance.below(4) {
+        seats.insert(
+            SeatId(format!("80{n}")),
+            SeatPolicy {
+                supervisor: false,
+                ready_on_register: chance.percent(80),
+            },
+        );
+    }
+    for n in 0..1 + chance.below(2) {
+        seats.insert(
+            SeatId(format!("90{n}")),
+            SeatPolicy {
+                supervisor: true,
+                ready_on_register: false,
+            },
+        );
+    }
+    let trunk = |answer, outbound| TrunkPolicy {
+        answer,
+        area_code: String::from("0755"),
+        outbound,
+        shown_number: String::from("120"),
+    };
+    let early = AnswerPolicy::EarlyMedia {
+        limit_ms: Millis::from_secs(20),
+    };
+    Policy {
+        centre: Centre {
+            id: String::from("sim"),
+            name: String::from("sim"),
+            area_code: String::from("0755"),
+            division: String::from("440300"),
+        },
+        queue: QueueId::from("main"),
+        strategy: if chance.percent(50) {
+            Strategy::LongestIdle
+        } else {
+            Strategy::Random
+        },
+        timers: Timers::default(),
+        seats,
+        trunks: [
+            (TrunkId::from("ct"), trunk(AnswerPolicy::AtOnce, Some(1))),
+            (TrunkId::from("cmcc"), trunk(early, Some(2))),
+            (TrunkId::from("cucc"), trunk(AnswerPolicy::AtOnce, None)),
+        ]
+        .into(),
+        language: String::from("zh-CN"),
+        allow_faults: false,
+    }
+}
