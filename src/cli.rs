@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::clock::Clock;
 use crate::config::{self, Config, Fault, Origins, Severity};
 use crate::store::records::Store;
-use crate::{demo, engine, modules};
+use crate::{demo, engine, modules, sim};
 
 /// It worked.
 const DONE: u8 = 0;
@@ -393,8 +394,36 @@ fn run_module(kind: modules::Kind, module: &Module) -> u8 {
 }
 
 fn run_simulate(simulate: &Simulate) -> u8 {
-    eprintln!("{simulate:?}: the simulator is not part of this build");
-    FAILED
+    if simulate.trace {
+        for seed in simulate.first..simulate.first.saturating_add(simulate.seeds) {
+            let (_, trail) = sim::day::trace(seed, simulate.minutes);
+            for line in trail {
+                println!("{line}");
+            }
+        }
+    }
+    let began = Clock::process().now();
+    let campaign = sim::day::campaign(
+        simulate.first,
+        simulate.seeds,
+        simulate.minutes,
+        |seed, result| {
+            if let Err(violation) = result {
+                eprint!("{violation}");
+            }
+            let done = seed.saturating_sub(simulate.first) + 1;
+            if done.is_multiple_of(100) {
+                let seconds = Clock::process().now().since(began).as_secs();
+                eprintln!("sim: {done} of {} seeds in {seconds} s", simulate.seeds);
+            }
+        },
+    );
+    println!("{campaign}");
+    if campaign.violations.is_empty() {
+        DONE
+    } else {
+        FAILED
+    }
 }
 
 fn run_migrate(config: Config) -> u8 {

@@ -8,7 +8,7 @@
 //!                        journal              Checker: what must be true, built without the switch's own code
 //! ```
 //! Owns: the world and the checks. Refuses to know: sockets, threads, real time. One seed is one day that can be
-//! repeated exactly. That each check is alive is proved by [`Plant`]: a fault put in on purpose that it must catch.
+//! repeated exactly, by `firstring simulate --first SEED --seeds 1`. That each check is alive is proved by [`Plant`]: a fault put in on purpose that it must catch.
 
 mod chance;
 mod check;
@@ -59,6 +59,7 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Sums up.
     fn add(&mut self, other: &Self) {
         self.calls += other.calls;
         self.answered += other.answered;
@@ -109,12 +110,32 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
+/// Virtual minutes of a day, unless said otherwise.
+pub const MINUTES: u32 = 30;
+
 /// Runs one seed: 30 virtual minutes and the time until everybody has hung up.
 ///
 /// # Errors
 /// The first [`Violation`].
 pub fn run(seed: u64) -> Result<Summary, Box<Violation>> {
-    world::World::new(seed, None).run()
+    run_for(seed, MINUTES)
+}
+
+/// Runs one seed for so many virtual minutes.
+///
+/// # Errors
+/// The first [`Violation`].
+pub fn run_for(seed: u64, minutes: u32) -> Result<Summary, Box<Violation>> {
+    world::World::new(seed, minutes, None).run()
+}
+
+/// Runs one seed and gives every Input with what came of it, for reading.
+#[must_use]
+pub fn trace(seed: u64, minutes: u32) -> (Result<Summary, Box<Violation>>, Vec<String>) {
+    let mut world = world::World::new(seed, minutes, None);
+    world.keep_trail();
+    let result = world.run();
+    (result, world.into_trail())
 }
 
 /// Runs one seed with a fault put in on purpose.
@@ -122,7 +143,7 @@ pub fn run(seed: u64) -> Result<Summary, Box<Violation>> {
 /// # Errors
 /// The first [`Violation`]: what the check is there for.
 pub fn run_with(seed: u64, plant: Plant) -> Result<Summary, Box<Violation>> {
-    world::World::new(seed, Some(plant)).run()
+    world::World::new(seed, MINUTES, Some(plant)).run()
 }
 
 /// What a run over many seeds gave.
@@ -137,6 +158,7 @@ pub struct Campaign {
 pub fn campaign(
     first: u64,
     seeds: u64,
+    minutes: u32,
     mut told: impl FnMut(u64, &Result<Summary, Box<Violation>>),
 ) -> Campaign {
     let mut campaign = Campaign {
@@ -144,7 +166,7 @@ pub fn campaign(
         ..Campaign::default()
     };
     for seed in first..first.saturating_add(seeds) {
-        let result = run(seed);
+        let result = run_for(seed, minutes);
         told(seed, &result);
         match result {
             Ok(summary) => campaign.total.add(&summary),
@@ -156,9 +178,6 @@ pub fn campaign(
 
 impl fmt::Display for Campaign {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for violation in &self.violations {
-            write!(f, "{violation}")?;
-        }
         let t = &self.total;
         writeln!(
             f,

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::Violation;
 use super::network::{End, FarAct};
-use super::world::{DAY, Happening, World};
+use super::world::{Happening, World};
 use crate::call::{Arrival, DialogState, Ingress};
 use crate::id::{CallBackId, CallId, CommandId, DestinationId, LegId, SeatId, TrunkId};
 use crate::switch::{
@@ -42,33 +42,36 @@ pub(super) enum PersonAct {
 impl World {
     /// What is known in the morning.
     pub(super) fn plan_day(&mut self) {
+        let day = self.day.0;
         let seats: Vec<_> = self.policy.seats.keys().cloned().collect();
         for seat in &seats {
             let after = self.chance.span(0, 5_000);
             self.registers(seat, after, true);
             self.plan_phone_trouble(seat);
         }
-        let burst = self.chance.span(120_000, 1_500_000);
-        for n in 0..34 + self.chance.below(26) {
+        let burst = self.chance.span(day / 15, day / 6 * 5);
+        let calls = 34 + self.chance.below(26);
+        for n in 0..(calls * (day / 60_000)).div_ceil(30) {
             let after = if n % 6 == 0 {
                 Millis(burst.0 + self.chance.below(20_000))
             } else {
-                self.chance.span(2_000, DAY.0)
+                self.chance.span(2_000, day)
             };
             let number = self.number();
             self.plan(after, Happening::Person(PersonAct::Dials { number }));
         }
         self.plan_shell_trouble();
-        for minute in 1..=35 {
+        for minute in 1..=day / 60_000 + 5 {
             self.plan(Millis::from_secs(60 * minute), Happening::Snapshot);
         }
-        let kill = self.chance.span(8 * 60_000, 24 * 60_000);
+        let kill = self.chance.span(day / 30 * 8, day / 30 * 24);
         self.plan(kill, Happening::Kill);
     }
 
     fn plan_phone_trouble(&mut self, seat: &SeatId) {
+        let day = self.day.0;
         for _ in 0..self.chance.below(4) {
-            let at = self.chance.span(20_000, DAY.0);
+            let at = self.chance.span(day / 90, day);
             let back = Millis(at.0 + self.chance.span(2_000, 60_000).0);
             if self.chance.percent(50) {
                 self.links(seat, at, SeatLink::Unregistered);
@@ -81,8 +84,9 @@ impl World {
     }
 
     fn plan_shell_trouble(&mut self) {
+        let day = self.day.0;
         for _ in 0..self.chance.below(4) {
-            let at = self.chance.span(0, DAY.0);
+            let at = self.chance.span(0, day);
             let back = Millis(at.0 + self.chance.below(120_000));
             let trunk = TrunkId::from(if self.chance.percent(50) {
                 "ct"
@@ -98,7 +102,7 @@ impl World {
             }
         }
         for _ in 0..self.chance.below(3) {
-            let at = self.chance.span(0, DAY.0);
+            let at = self.chance.span(0, day);
             let back = Millis(at.0 + self.chance.below(60_000));
             for (at, raised) in [(at, true), (back, false)] {
                 self.reaches(
@@ -121,7 +125,7 @@ impl World {
                 },
             );
         }
-        let at = self.chance.span(0, DAY.0);
+        let at = self.chance.span(0, day);
         self.plan(at, Happening::Person(PersonAct::Reconfigures));
     }
 

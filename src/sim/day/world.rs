@@ -21,10 +21,10 @@ use crate::time::{Millis, Timestamp};
 
 /// 2025-11-22 08:30 in China.
 const START_MICROS: i64 = 1_763_771_400_000_000;
-/// New calls come in for this long.
-pub(super) const DAY: Millis = Millis::from_secs(30 * 60);
 /// After it everybody hangs up, and what is left must settle by itself.
 const EVENING: Millis = Millis::from_secs(6 * 60);
+/// Longest day.
+const MINUTES_MAX: u32 = 24 * 60;
 /// Inputs kept for a violation's trail.
 const TRAIL: usize = 40;
 
@@ -53,6 +53,8 @@ pub(super) struct World {
     pub(super) chance: Chance,
     pub(super) now: Timestamp,
     pub(super) start: Timestamp,
+    /// New calls come in for this long.
+    pub(super) day: Millis,
     pub(super) switch: Switch,
     pub(super) policy: Policy,
     pub(super) agenda: BTreeMap<(Timestamp, u64), Happening>,
@@ -69,10 +71,11 @@ pub(super) struct World {
     planted: bool,
     pub(super) summary: Summary,
     trail: VecDeque<String>,
+    trail_max: usize,
 }
 
 impl World {
-    pub(super) fn new(seed: u64, plant: Option<Plant>) -> Self {
+    pub(super) fn new(seed: u64, minutes: u32, plant: Option<Plant>) -> Self {
         let mut chance = Chance::new(seed);
         let policy = policy(&mut chance);
         let start = Timestamp::from_micros(START_MICROS);
@@ -81,6 +84,7 @@ impl World {
             seed,
             now: start,
             start,
+            day: Millis::from_secs(60 * minutes.clamp(1, MINUTES_MAX)),
             journal: Journal::begin(&switch),
             switch,
             agenda: BTreeMap::new(),
@@ -97,17 +101,27 @@ impl World {
                 ..Summary::default()
             },
             trail: VecDeque::new(),
+            trail_max: TRAIL,
             chance,
             policy,
         }
     }
 
+    /// Keeps every Input in the trail, not only the last ones.
+    pub(super) fn keep_trail(&mut self) {
+        self.trail_max = usize::MAX;
+    }
+
+    pub(super) fn into_trail(self) -> Vec<String> {
+        self.trail.into()
+    }
+
     /// Lives the day.
-    pub(super) fn run(mut self) -> Result<Summary, Box<Violation>> {
+    pub(super) fn run(&mut self) -> Result<Summary, Box<Violation>> {
         let started = self.started_input();
         self.feed(started)?;
         self.plan_day();
-        let end = self.start + DAY + EVENING;
+        let end = self.start + self.day + EVENING;
         loop {
             let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
             let timer = self.switch.poll_timeout().map(|(at, _)| at);
@@ -217,6 +231,7 @@ impl World {
                 .after(&input, &events, &effects, &view, &world.policy)
         })?;
         self.summary.count(&events);
+        self.remember_events(&events);
         let spoils = self.plant.filter(|_| self.is_late());
         let now = self.now;
         self.delivery.take(&events, now, spoils);
@@ -237,13 +252,18 @@ impl World {
                 invariant,
                 at: self.now,
                 detail,
-                trail: self.trail.iter().cloned().collect(),
+                trail: self.last_inputs(),
             })
         })
     }
 
+    fn last_inputs(&self) -> Vec<String> {
+        let skip = self.trail.len().saturating_sub(TRAIL);
+        self.trail.iter().skip(skip).cloned().collect()
+    }
+
     fn remember(&mut self, input: &Input) {
-        if self.trail.len() >= TRAIL {
+        if self.trail.len() >= self.trail_max {
             self.trail.pop_front();
         }
         let text = match &input.kind {
@@ -258,7 +278,16 @@ impl World {
         self.trail.push_back(format!("+{at} ms {text}"));
     }
 
-    /// Faults begin a quarter of an hour into the day, when there is something to break.
+    fn remember_events(&mut self, events: &[Event]) {
+        if self.trail_max == TRAIL {
+            return;
+        }
+        for event in events {
+            self.trail.push_back(format!("    -> {:?}", event.kind));
+        }
+    }
+
+    /// Faults begin some minutes into the day, when there is something to break.
     fn is_late(&self) -> bool {
         self.now.millis_since(self.start) > 4 * 60 * 1000
     }
