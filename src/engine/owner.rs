@@ -95,6 +95,7 @@ impl Owner {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while self.wait(&mut batch, &mut stopped).await {
             self.handle_batch(&mut batch).await;
+            self.look_at_journal().await;
             if self.last_snapshot.elapsed() >= SNAPSHOT_EVERY
                 || self.state.since.len() >= SINCE_SNAPSHOT_MAX
             {
@@ -195,22 +196,39 @@ impl Owner {
             if committed && self.journal.status().spooled > 0 {
                 return;
             }
-            self.journal_late = !committed;
-            let status = self.journal.status();
-            let mut entries = Vec::new();
-            let alarm = InputKind::Alarm {
-                code: AlarmCode::JournalLate,
-                subject: "journal".to_owned(),
-                detail: format!(
-                    "{} entries wait in memory for the disk: {}",
-                    status.spooled,
-                    status.last_error.unwrap_or_default()
-                ),
-                raised: self.journal_late,
-            };
-            self.handle_one(alarm, &mut entries, effects);
-            drop(self.journal.append(entries));
+            self.journal_turned(!committed, effects);
         }
+    }
+
+    /// The disk may come back while nobody calls: the alarm ends all the same.
+    async fn look_at_journal(&mut self) {
+        if !self.journal_late || self.journal.status().spooled > 0 {
+            return;
+        }
+        let mut effects = Vec::new();
+        self.journal_turned(false, &mut effects);
+        for effect in effects {
+            self.outlet.run(effect).await;
+        }
+        self.view.send_replace(Arc::new(self.state.switch.view()));
+    }
+
+    fn journal_turned(&mut self, late: bool, effects: &mut Vec<Effect>) {
+        self.journal_late = late;
+        let status = self.journal.status();
+        let mut entries = Vec::new();
+        let alarm = InputKind::Alarm {
+            code: AlarmCode::JournalLate,
+            subject: "journal".to_owned(),
+            detail: format!(
+                "{} entries wait in memory for the disk: {}",
+                status.spooled,
+                status.last_error.unwrap_or_default()
+            ),
+            raised: late,
+        };
+        self.handle_one(alarm, &mut entries, effects);
+        drop(self.journal.append(entries));
     }
 
     fn take_snapshot(&mut self) {
