@@ -224,11 +224,12 @@ impl Switch {
             InputKind::Media { leg, event } => self.media_event(*leg, event),
             InputKind::Recording { call, event } => self.recording_event(*call, event),
             InputKind::Found { call, finding } => {
-                if self.calls.contains_key(call) {
+                // However late: what is learned after the end is a new revision of the record.
+                if self.calls.contains_key(call) || self.past.contains_key(call) {
                     let finding = (**finding).clone();
                     self.say(*call, EventKind::CallFound { finding });
                 } else {
-                    self.misfit("found.settled_call");
+                    self.misfit("found.unknown_call");
                 }
             }
             InputKind::Seat { seat, link } => self.seat_link(seat, link),
