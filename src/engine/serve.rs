@@ -118,14 +118,19 @@ async fn reload(engine: &Engine, path: &Path) {
             );
         }
         Err(faults) => {
-            let first = faults.first().map(ToString::to_string).unwrap_or_default();
+            // Warnings refuse nothing.
+            let mut errors = faults
+                .iter()
+                .filter(|fault| fault.severity == config::Severity::Error);
+            let first = errors.next().map(ToString::to_string).unwrap_or_default();
+            let count = errors.count() + 1;
             tracing::warn!(
-                faults = faults.len(),
+                errors = count,
                 first,
                 "the new configuration is refused; the old one keeps running"
             );
             engine
-                .config_refused(true, format!("{} faults; the first: {first}", faults.len()))
+                .config_refused(true, format!("{count} errors; the first: {first}"))
                 .await;
         }
     }
