@@ -84,8 +84,8 @@ impl Switch {
             Ok(IpAddr::V4(_)) | Err(_) => 32,
         };
         let detail = format!(
-            "{count} INVITE from {address} refused with 403: no trunk admits it; if it is a carrier of yours, add \
-             \"{address}/{prefix}\" to `sources` of its trunk"
+            "{count} INVITE from {address} refused with 403: no trunk admits it; if it is a carrier of yours, add the \
+             address to its trunk and reload: [trunks.NAME] sources = [\"{address}/{prefix}\"]"
         );
         let code = AlarmCode::TrunkUnknownSource;
         let standing = self.alarms.iter().filter(|a| a.code == code).count();
