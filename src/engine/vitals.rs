@@ -100,6 +100,7 @@ impl Figures {
         gauge!("firstring_sip_dialogs").set(sip.dialogs as f64);
         gauge!("firstring_sip_registrations").set(sip.registrations as f64);
         counter!("firstring_sip_malformed_total").absolute(sip.malformed);
+        counter!("firstring_sip_dropped_total").absolute(sip.dropped);
         let media = self.plane.stats();
         gauge!("firstring_rtp_ports_used").set(media.ports_used as f64);
         gauge!("firstring_rtp_ports_total").set(media.ports_total as f64);
