@@ -10,6 +10,7 @@ mod problem;
 mod recordings;
 mod records;
 mod serve;
+mod testing;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -123,6 +124,7 @@ pub fn app(app: Arc<App>) -> Router {
             }),
         )
         .route("/login", get(auth::login))
+        .merge(testing::routes())
         .fallback(crate::console::page)
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
         .with_state(app)

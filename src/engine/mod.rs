@@ -35,7 +35,7 @@ use crate::media::plane::Plane;
 use crate::media::prompt::Prompts;
 use crate::media::recorder::Recorder;
 use crate::sip::endpoint::{self, Endpoint};
-use crate::store::journal::{Journal, JournalOptions};
+use crate::store::journal::{Faults, Journal, JournalOptions};
 use crate::store::projector::{Projector, ProjectorStatus};
 use crate::store::records::Store;
 use crate::switch::{AlarmCode, InputKind, View};
@@ -130,7 +130,11 @@ impl Channels {
 pub async fn start(config: Config) -> Result<Engine, StartError> {
     let metrics = vitals::exporter()?;
     let prompts = Arc::new(Prompts::load(&config.prompts, &config.policy.language)?);
-    let (journal, recovered) = Journal::open(&config.store.journal, JournalOptions::new(BUILD))?;
+    let mut options = JournalOptions::new(BUILD);
+    if config.policy.allow_faults {
+        options.faults = Faults::from_file(config.store.journal.join("faults"));
+    }
+    let (journal, recovered) = Journal::open(&config.store.journal, options)?;
     let store = Store::open(&config.store.database).await?;
     let seed = Clock::process().now().as_micros().unsigned_abs();
     let switch = recovery::recover(recovered, seed, &config.policy);
