@@ -4,5 +4,6 @@
 pub mod one_call;
 pub mod postgres;
 pub mod rtp_peer;
+pub mod scene;
 pub mod server;
 pub mod tone;

@@ -63,8 +63,18 @@ impl Server {
 
     /// SIGTERM and wait; gives back what it printed (`state <hash>`).
     pub fn terminate(&mut self) -> String {
+        self.signal(rustix::process::Signal::TERM);
+        self.ended()
+    }
+
+    /// Send a signal: HUP reads the configuration again, TERM begins the end.
+    pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed()).expect("a pid");
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("signalled");
+        rustix::process::kill_process(pid, signal).expect("signalled");
+    }
+
+    /// Wait for the end that a signal began; it must be a good one.
+    pub fn ended(&mut self) -> String {
         let mut said = String::new();
         if let Some(mut output) = self.child.stdout.take() {
             drop(std::io::Read::read_to_string(&mut output, &mut said));
@@ -187,7 +197,7 @@ fn launch(config: &std::path::Path, ready: &std::path::Path) -> (Child, Addresse
         .open(config.with_file_name("serve.log"))
         .expect("a log");
     let mut child = Command::new(env!("CARGO_BIN_EXE_firstring"))
-        .args(["--log", "info", "serve", "--drain-s", "2", "--config"])
+        .args(["--log", "info", "serve", "--drain-s", "5", "--config"])
         .arg(config)
         .arg("--ready-file")
         .arg(ready)

@@ -1,0 +1,192 @@
+//! kill -9 in the middle of talks and waits, then the program again on the same directory.
+
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::support::scene::{
+    self, Raw, carrier, closed_record_of, fix_port, millis, recording, wall_millis,
+};
+use crate::support::server::{Server, centre};
+use crate::support::tone::tone_span;
+
+/// From the start of the new process to the BYE of each old dialog.
+const BYE_WITHIN: Duration = Duration::from_secs(3);
+
+/// Two calls talk, one rings, one waits, and one carrier has not seen its 200 yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_kill_9_every_call_has_its_record_outcome_bye_recording_and_call_back_and_no_seat_is_busy()
+ {
+    let (dir, mut practice) = centre(3);
+    practice.trunks.push(carrier("ct", "127.0.0.1"));
+    fix_port(&mut practice);
+    let mut server = Server::start((dir, practice)).await;
+    let mut talks = Vec::new();
+    for (n, id) in ["801", "802"].into_iter().enumerate() {
+        let mut seat = scene::seat(&mut server, id).await;
+        let mut caller = scene::caller(&server, &format!("1390013900{n}")).await;
+        let (by_caller, by_seat) = scene::talk(&mut caller, &mut seat, (620, 1100)).await;
+        talks.push((caller, by_caller, seat, by_seat));
+    }
+    // The third seat's phone rings and is not answered in time.
+    let ringing_seat = scene::seat(&mut server, "803").await;
+    let mut ringing = scene::caller(&server, "13900139002").await;
+    let ringing_talk = scene::call(&mut ringing, 620).await;
+    let mut waiting = scene::caller(&server, "13900139003").await;
+    let waiting_talk = scene::call(&mut waiting, 620).await;
+    // A carrier whose 200 gets lost: it will repeat its INVITE.
+    let carrier_socket = Raw::at(Ipv4Addr::LOCALHOST, server.sip("udp"));
+    let invite = carrier_socket.request("INVITE", "13900139004", "lost-200");
+    assert!(carrier_socket.ask(&invite).starts_with("SIP/2.0 200"));
+    server
+        .wait_for(
+            "/api/v1/calls",
+            "five calls, one of them ringing",
+            |calls| {
+                let calls = calls.as_array()?;
+                let rings = calls.iter().any(|call| call["state"] == "offered");
+                (calls.len() == 5 && rings).then_some(())
+            },
+        )
+        .await;
+    tokio::time::sleep(Duration::from_millis(1500)).await; // something to lose
+    let killed = wall_millis();
+    server.kill();
+    server.restart();
+    let started = Instant::now();
+
+    // Whoever was in a dialog is told; who speaks to a dead line hangs up.
+    let (mut callers, mut lines) = (Vec::new(), Vec::new());
+    for (caller, by_caller, seat, by_seat) in talks {
+        callers.extend([caller, seat]);
+        lines.extend([by_caller, by_seat]);
+    }
+    callers.extend([ringing, waiting]);
+    lines.extend([ringing_talk, waiting_talk]);
+    let byes = callers.iter_mut().map(|phone| phone.released(BYE_WITHIN));
+    for (n, bye) in futures_util::future::join_all(byes)
+        .await
+        .into_iter()
+        .enumerate()
+    {
+        bye.unwrap_or_else(|error| panic!("dialog {n}: {error}"));
+    }
+    let bye = carrier_socket.hear(BYE_WITHIN, |text| text.starts_with("BYE"));
+    carrier_socket.accept(&bye.expect("a BYE for the call whose 200 was lost"));
+    assert!(started.elapsed() < BYE_WITHIN, "{:?}", started.elapsed());
+    drop((lines, ringing_seat));
+
+    // The carrier repeats its INVITE: its old record knows, and somebody answers.
+    let again = carrier_socket.ask(&invite);
+    assert!(again.starts_with("SIP/2.0 200"), "{again}");
+    let first = record_with(&mut server, "13900139004", "lost").await;
+    server
+        .wait_for(
+            "/api/v1/events?after=0&limit=1000",
+            "call.rejoined",
+            |events| {
+                events.as_array()?.iter().find_map(|entry| {
+                    let event = &entry["event"];
+                    (event.to_string().contains("call.rejoined")
+                        && event.to_string().contains(first["call_id"].as_str()?))
+                    .then_some(())
+                })
+            },
+        )
+        .await;
+
+    for n in 0..2 {
+        let record = closed_record_of(&mut server, &format!("1390013900{n}"), true).await;
+        assert_eq!(record["end"]["result"], "answered", "{:#}", record["end"]);
+        assert_eq!(record["end"]["cause"], "restarted");
+        plays_until(&server, &record, killed, 2);
+    }
+    for n in 2..4 {
+        let record = closed_record_of(&mut server, &format!("1390013900{n}"), true).await;
+        assert_eq!(record["end"]["result"], "lost", "{:#}", record["end"]);
+        plays_until(&server, &record, killed, 1);
+    }
+    let view = server.get("/api/v1/view").await;
+    for n in 0..4 {
+        let number = format!("1390013900{n}");
+        let listed = view["call_backs"].as_array().unwrap().iter().any(|entry| {
+            entry["number"]
+                .as_str()
+                .is_some_and(|listed| listed.contains(&number))
+        });
+        assert!(
+            listed,
+            "{number} is not on the call-back list: {:#}",
+            view["call_backs"]
+        );
+    }
+    for seat in view["seats"].as_array().unwrap() {
+        assert!(
+            [
+                "ready",
+                "signed_out",
+                "not_ready",
+                "wrap_up",
+                "reserved",
+                "ringing"
+            ]
+            .contains(&seat["state"].as_str().unwrap()),
+            "{seat:#}"
+        );
+        let call = &seat["call"];
+        let open = view["calls"].as_array().unwrap();
+        assert!(
+            call.is_null() || open.iter().any(|known| known["call"] == *call),
+            "seat {} is with a call of the old process",
+            seat["seat"]
+        );
+    }
+    assert_eq!(
+        view["calls"].as_array().unwrap().len(),
+        1,
+        "only the new one"
+    );
+    let said = server.terminate();
+    let replayed = firstring::engine::replay(&server.centre.dir.join("journal")).unwrap();
+    assert_eq!(said.trim(), format!("state {}", replayed.state_hash));
+}
+
+async fn record_with(server: &mut Server, number: &str, result: &str) -> Value {
+    server
+        .wait_for(
+            "/api/v1/records?limit=50",
+            "the old call's record",
+            |records| {
+                records
+                    .as_array()?
+                    .iter()
+                    .find(|record| {
+                        record["caller"]["number"]["raw"] == number
+                            && record["end"]["result"] == result
+                    })
+                    .cloned()
+            },
+        )
+        .await
+}
+
+/// The file plays to within 200 ms of the kill, and the caller's tone is in it up to there.
+fn plays_until(server: &Server, record: &Value, killed: i64, tracks: usize) {
+    let wav = recording(server, record);
+    assert!(
+        wav.channels.len() >= tracks,
+        "{} tracks",
+        wav.channels.len()
+    );
+    let start = millis(&record["recordings"][0]["start"]);
+    for (channel, hz) in [(0, 620.0), (1, 1100.0)].into_iter().take(tracks) {
+        let (_, last, without) = tone_span(&wav.channels[channel], hz).expect("its tone");
+        let end = start + i64::try_from(last).unwrap();
+        assert!(
+            end >= killed - 200 && without <= 10,
+            "{hz} Hz ends {} ms before the kill, {without} frames missing",
+            killed - end
+        );
+    }
+}
