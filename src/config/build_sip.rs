@@ -41,25 +41,22 @@ pub(super) fn sip(root: &Section<'_>, area_code: &str) -> (Sip, Policies) {
         trunks,
         seats: Vec::new(),
         realm: realm.value,
-<<<<<<< HEAD
         digests,
-=======
         tls_trust,
->>>>>>> 24fc422 (A trunk can be reached over TLS when the configuration names whose certificates are good)
         options_every: Duration::from_secs(u64::try_from(options_every.value).unwrap_or(30)),
         profiles,
     };
     (sip, policies)
 }
 
-<<<<<<< HEAD
 /// MD5 alone by default: every phone knows it, and some give up when they are offered SHA-256 beside it.
 fn digests(section: &Section<'_>) -> Vec<Algorithm> {
     const MD5: &[Algorithm] = &[Algorithm::Md5];
     const SHA256: &[Algorithm] = &[Algorithm::Sha256];
     let words = [("md5", MD5), ("sha256", SHA256), ("both", &Algorithm::ALL)];
     section.choice("digest", &words, MD5).value.to_vec()
-=======
+}
+
 /// Whose certificates are good on connections to trunks. Trunks are configured by address, so names are not compared.
 fn tls_trust(section: &Section<'_>) -> TlsTrust {
     let authorities = section.path("tls_authorities");
@@ -82,7 +79,6 @@ fn tls_trust(section: &Section<'_>) -> TlsTrust {
         }
         None => TlsTrust::Nobody,
     }
->>>>>>> 24fc422 (A trunk can be reached over TLS when the configuration names whose certificates are good)
 }
 
 fn profiles(section: &Section<'_>) -> BTreeMap<String, Profile> {
