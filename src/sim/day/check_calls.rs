@@ -174,9 +174,10 @@ impl Checker {
                 );
                 Ok(())
             }
-            LegCommand::EarlyMedia | LegCommand::Answer | LegCommand::ReleaseOrphan { .. } => {
-                Ok(())
-            }
+            LegCommand::EarlyMedia
+            | LegCommand::Answer
+            | LegCommand::Probe
+            | LegCommand::ReleaseOrphan { .. } => Ok(()),
         }
     }
 

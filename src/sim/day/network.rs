@@ -172,7 +172,8 @@ impl World {
     pub(super) fn run_command(&mut self, leg: LegId, command: &LegCommand) {
         let out = self.chance.span(5, 60);
         match command {
-            LegCommand::EarlyMedia => {}
+            // Far sides of the simulator answer a probe while they are there: no event.
+            LegCommand::EarlyMedia | LegCommand::Probe => {}
             LegCommand::Answer => {
                 let after = Millis(out.0 + 10 + self.chance.below(250));
                 self.plan_far(after, leg, FarAct::Acknowledge);
