@@ -1,9 +1,11 @@
 //! What several tests use.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod baresip;
 pub mod one_call;
 pub mod postgres;
 pub mod rtp_peer;
 pub mod scene;
 pub mod server;
+pub mod sipp;
 pub mod tone;
