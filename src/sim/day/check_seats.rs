@@ -161,7 +161,7 @@ impl Checker {
             return Ok(());
         };
         let since = *self.idle_since.get_or_insert(self.now);
-        if self.now.since(since) > std::time::Duration::from(BESIDE_FREE_SEAT_MAX) {
+        if self.now > since + BESIDE_FREE_SEAT_MAX {
             return Err((
                 4,
                 format!("call {call} waits while {:?} are free", self.ready),

@@ -4,7 +4,7 @@
 use super::world::{Happening, World};
 use crate::call::{Cause, DialogState, Invite, LegCommand, LegEvent, Target};
 use crate::id::{LegId, SeatId};
-use crate::switch::InputKind;
+use crate::switch::{InputKind, MediaEvent};
 use crate::time::{Millis, Timestamp};
 
 /// A far end, as it is out there.
@@ -44,8 +44,12 @@ pub(super) enum FarAct {
     /// BYE, or CANCEL of a caller whom nobody answered.
     HangUp,
     Fail(Cause),
-    /// Its line breaks.
+    /// Its line breaks, and its protocol says so.
     Break,
+    /// It is gone without a word; media hears nothing of it for a minute.
+    Vanish,
+    /// It says nothing for a minute but is there.
+    Mute,
     Hold(bool),
     Digit,
     /// Our 200 reached it: it acknowledges.
@@ -109,6 +113,11 @@ impl World {
                 dialog.stage = Stage::Over;
                 self.repeats(leg, ended(Cause::Lost, false));
             }
+            (Stage::Early | Stage::Up, FarAct::Vanish) => {
+                dialog.stage = Stage::Over;
+                self.falls_silent(leg);
+            }
+            (Stage::Early | Stage::Up, FarAct::Mute) => self.falls_silent(leg),
             (Stage::Up, FarAct::Hold(held)) => self.repeats(leg, LegEvent::FarHold { held }),
             (Stage::Early | Stage::Up, FarAct::Digit) => {
                 self.repeats(leg, LegEvent::Digit { digit: '1' });
@@ -132,6 +141,11 @@ impl World {
             )
             | (Stage::Over, _) => {}
         }
+    }
+
+    fn falls_silent(&mut self, leg: LegId) {
+        let event = MediaEvent::RtpLost { lost: true };
+        self.reaches(Millis::from_secs(60), InputKind::Media { leg, event });
     }
 
     /// Sent once: it may be lost, late or doubled.
@@ -172,8 +186,18 @@ impl World {
     pub(super) fn run_command(&mut self, leg: LegId, command: &LegCommand) {
         let out = self.chance.span(5, 60);
         match command {
-            // Far sides of the simulator answer a probe while they are there: no event.
-            LegCommand::EarlyMedia | LegCommand::Probe => {}
+            LegCommand::EarlyMedia => {}
+            LegCommand::Probe => {
+                if self
+                    .dialogs
+                    .get(&leg)
+                    .is_some_and(|d| d.stage == Stage::Over)
+                {
+                    let after = self.chance.span(1_500, 6_000);
+                    let event = ended(Cause::Lost, false);
+                    self.plan(after, Happening::FromLeg { leg, event });
+                }
+            }
             LegCommand::Answer => {
                 let after = Millis(out.0 + 10 + self.chance.below(250));
                 self.plan_far(after, leg, FarAct::Acknowledge);

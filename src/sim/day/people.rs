@@ -253,12 +253,14 @@ impl World {
         let (act, after) = match self.chance.below(100) {
             0..18 => (FarAct::HangUp, self.chance.tail(12_000)),
             18..22 => (FarAct::Break, self.chance.tail(60_000)),
+            22..25 => (FarAct::Vanish, self.chance.tail(60_000)),
             _ => (FarAct::HangUp, PATIENCE_MAX),
         };
         // Nothing of a caller can overtake his INVITE.
         self.plan_far(Millis(after.0.max(400)), leg, act);
         if self.chance.percent(10) {
             self.plan_far(Millis(3_000), leg, FarAct::Digit);
+            self.plan_far(Millis(5_000), leg, FarAct::Mute);
         }
     }
 
@@ -416,7 +418,8 @@ impl World {
             }
             45..70 => self.plan_far(length, leg, FarAct::HangUp),
             70..85 => self.commands(length, by.clone(), Command::HangUp { call }),
-            85..93 => self.plan_far(length, leg, FarAct::Break),
+            85..90 => self.plan_far(length, leg, FarAct::Break),
+            90..95 => self.plan_far(length, leg, FarAct::Vanish),
             // The caller's patience ends it.
             _ => {}
         }
