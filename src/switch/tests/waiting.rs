@@ -440,7 +440,7 @@ fn invite_identities_are_forgotten_after_ten_minutes() {
 }
 
 #[test]
-fn late_findings_are_said_until_the_call_settles() {
+fn late_findings_are_said_also_after_the_call_has_settled() {
     let mut rig = Rig::new();
     let (call, leg) = rig.arrives();
     let finding = Box::new(Finding::Failed {
@@ -454,7 +454,7 @@ fn late_findings_are_said_until_the_call_settles() {
     assert_eq!(rig.count("call.found"), 2);
     rig.seals(call);
     rig.input(found);
-    assert_eq!(rig.count("call.found"), 2);
+    assert_eq!(rig.count("call.found"), 3);
 }
 
 #[test]
