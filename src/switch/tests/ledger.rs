@@ -126,21 +126,3 @@ fn calls_past_the_maximum_are_refused_with_a_record() {
     assert_eq!(view.calls.len(), crate::limits::CALLS_MAX);
     assert!(rig.has_alarm(AlarmCode::CapacityRefused, "calls"));
 }
-
-#[test]
-fn what_is_found_after_the_end_is_still_told_of_its_call() {
-    let mut rig = Rig::new();
-    let (call, caller) = rig.arrives();
-    rig.acks(caller);
-    rig.hangs_up(caller);
-    rig.seals(call);
-    assert_eq!(rig.state(call), None, "settled");
-    rig.input(InputKind::Found {
-        call,
-        finding: Box::new(Finding::Failed {
-            source: String::from("line_data"),
-            reason: String::from("no answer"),
-        }),
-    });
-    assert_eq!(rig.count("call.found"), 1);
-}
