@@ -148,6 +148,12 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
         policy: Box::new(config.policy.clone()),
     };
     drop(inputs.send(started).await);
+    for missing in recovery::missing_recordings(&switch, &config.recording.dir) {
+        // Nobody reads the inbox yet: what has no place in it is settled by the switch's own timer.
+        if inputs.try_send(missing).is_err() {
+            break;
+        }
+    }
     let (recorder, taps, tap_control) = Recorder::start(
         &config.recording.dir,
         Plane::worker_count(&config.media),

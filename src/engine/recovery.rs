@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::owner::replay_guarded;
+use crate::media::recorder::{self, Left};
 use crate::store::journal::{self, JournalError, Recovered};
-use crate::switch::{Event, Input, InputKind, Policy, Switch};
+use crate::switch::{Event, Input, InputKind, Policy, RecordingEvent, Switch};
 
 /// A switch as the last process left it, or an empty one. A snapshot that this build cannot read is passed over:
 /// calls of the old process are then unknown to the switch, and their records stay open for a named person.
@@ -28,6 +29,27 @@ pub fn recover(recovered: Recovered, seed: u64, policy: &Policy) -> Switch {
         );
     }
     switch
+}
+
+/// Recordings of the dead process that nobody will ever seal, so that their calls need not wait for them. To be
+/// asked before the recorder starts, and to be told behind [`InputKind::Started`].
+pub fn missing_recordings(switch: &Switch, dir: &Path) -> Vec<InputKind> {
+    let unsealed = switch.unsealed().into_iter();
+    unsealed
+        .filter_map(|(call, recording, received)| {
+            let detail = match recorder::left_of(dir, call, received) {
+                Left::Capture => return None,
+                Left::Nothing => {
+                    "the process was killed before any sound of this call was on the disk".to_owned()
+                }
+                Left::Sealed(path) => format!(
+                    "the process was killed before the finished recording was noted; its sound is in {path}"
+                ),
+            };
+            let event = RecordingEvent::Failed { recording, detail };
+            Some(InputKind::Recording { call, event })
+        })
+        .collect()
 }
 
 /// What a replay found.

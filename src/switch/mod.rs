@@ -41,8 +41,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::acd;
-use crate::call::{Call, LegCommand, LegEvent, LegFact, Party};
-use crate::id::{CallBackId, CallId, EventId, IdSource, LegId, SeatId, TrunkId};
+use crate::call::{Call, Capture, LegCommand, LegEvent, LegFact, Party};
+use crate::id::{CallBackId, CallId, EventId, IdSource, LegId, RecordingId, SeatId, TrunkId};
 use crate::time::Timestamp;
 
 pub use effect::{Effect, MediaCommand, Question, Sound};
@@ -192,6 +192,16 @@ impl Switch {
                 let binding = seat.binding.as_ref()?;
                 Some((id.clone(), binding.contact.clone(), binding.until))
             })
+            .collect()
+    }
+
+    /// Recordings that the recorder has not completed: call, recording, arrival of the call.
+    #[must_use]
+    pub fn unsealed(&self) -> Vec<(CallId, RecordingId, Timestamp)> {
+        self.calls
+            .values()
+            .filter(|call| matches!(call.capture, Capture::Asked | Capture::Started))
+            .map(|call| (call.id, call.recording, call.received_at))
             .collect()
     }
 

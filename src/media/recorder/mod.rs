@@ -32,6 +32,7 @@ use super::wav::{self, WavError, WavInfo};
 use crate::clock::Clock;
 use crate::id::CallId;
 use crate::switch::InputKind;
+use crate::time::{Millis, Timestamp};
 use disk::{Disk, SystemDisk};
 pub use render::SealError;
 pub use seal::{RepairReport, repair};
@@ -287,6 +288,31 @@ fn capture_dir(dir: &Path) -> PathBuf {
 
 fn capture_name(call: CallId) -> String {
     format!("{call}.cap")
+}
+
+/// What a dead process left of a call's recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// A capture: the recorder's start seals it.
+    Capture,
+    /// The finished file, path under the recordings directory.
+    Sealed(String),
+    Nothing,
+}
+
+/// Look for what is left of the recording of `call`, which came in at `received`. For the time before
+/// [`Recorder::start`]; blocks on the disk.
+#[must_use]
+pub fn left_of(dir: &Path, call: CallId, received: Timestamp) -> Left {
+    if capture_dir(dir).join(capture_name(call)).exists() {
+        return Left::Capture;
+    }
+    // The file lies under the day on which the recording began: that of the arrival, or the next.
+    let days = [received, received + Millis::from_secs(60)];
+    days.iter()
+        .map(|at| render::path_of(call, *at))
+        .find(|path| dir.join(path).exists())
+        .map_or(Left::Nothing, Left::Sealed)
 }
 
 /// Why a recording cannot be read.

@@ -158,11 +158,15 @@ impl Render {
     }
 }
 
-/// `2026/11/22/<call>.wav`; the day is that of the start, in UTC.
 fn relative_path(header: &Header) -> String {
-    let start = Timestamp::from_micros(header.start_us).rfc3339();
+    path_of(header.call, Timestamp::from_micros(header.start_us))
+}
+
+/// `2026/11/22/<call>.wav`; the day is that of the start, in UTC.
+pub(super) fn path_of(call: CallId, start: Timestamp) -> String {
+    let start = start.rfc3339();
     let day = start.get(..10).unwrap_or("1970-01-01").replace('-', "/");
-    format!("{day}/{}.wav", header.call)
+    format!("{day}/{call}.wav")
 }
 
 fn failed(step: &'static str, path: &Path, source: io::Error) -> SealError {
