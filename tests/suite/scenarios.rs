@@ -2,6 +2,7 @@
 
 mod burst;
 mod destinations;
+mod kills;
 
 /// Whether the long forms run.
 fn long() -> bool {
