@@ -310,6 +310,37 @@ async fn a_caller_who_cancels_while_the_seat_rings_frees_the_seat() {
     metric_falls_to_zero(&mut server, "firstring_sip_transactions", within).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_who_hangs_up_while_the_seat_rings_frees_the_seat_for_the_next() {
+    let (carrier, other) = (Place::new(), Place::new());
+    let (dir, mut practice) = scene(1, &carrier);
+    practice.trunks.push(other.trunk("other"));
+    let mut server = Server::start((dir, practice)).await;
+    let sip = server.sip("udp");
+    let mut dispatcher = seat(&mut server, "801", SEAT_HZ).await;
+    let gone = RtpPeer::start(Voice::tone(700.0));
+    let mut first = call(carrier.scenario("caller"), sip, &gone).await;
+    dispatcher.rings(1).await;
+    let voice = RtpPeer::start(Voice::tone(CALLER_HZ));
+    let scenario = other.scenario("caller").key("caller", "13900139000");
+    let mut second = call(scenario, sip, &voice).await;
+    first.go_on();
+    first.finished().await;
+    dispatcher.event("CALL_CLOSED", 1).await;
+    dispatcher.rings(2).await;
+    dispatcher.accept().await;
+    talking(&mut server, "801").await;
+    until("the second caller and the seat hear each other", || {
+        voice.hears_only(SEAT_HZ) && dispatcher.share(CALLER_HZ) > 0.9
+    })
+    .await;
+    let left = event(&mut server, "call.abandoned", |_| true).await;
+    assert_eq!(left["data"]["stage"], json!("ringing"));
+    second.go_on();
+    second.finished().await;
+    quiet(&mut server).await;
+}
+
 /// REGISTER with the algorithm of `wanted`, by hand: the status of each answer, and what was offered.
 async fn register_by_hand(server: SocketAddr, user: &str, secret: &str) -> (Vec<u16>, String) {
     let socket = UdpSocket::bind(LOOPBACK).await.expect("a socket");

@@ -7,12 +7,13 @@ use firstring::sim::phone::{Phone, sdp};
 use serde_json::json;
 
 use crate::peers_stage::{
-    CALLER_HZ, LOOPBACK, SEAT_HZ, SUPERVISOR_HZ, THIRD_HZ, add_party, call, event, events,
+    CALLER_HZ, LOOPBACK, SEAT_HZ, SUPERVISOR_HZ, THIRD_HZ, Talk, add_party, call, event, events,
     hears_exactly, listen, quiet, registered, scene, seat, seat_is, talk, talking, until,
 };
 use crate::support::rtp_peer::{RtpPeer, Voice, assert_unbroken};
 use crate::support::server::Server;
-use crate::support::sipp::Place;
+use crate::support::sipp::{Logged, Place};
+use crate::support::tone::{read_wav, tone_share, tone_span};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_three_and_a_listener_hear_whom_they_should_and_nobody_else() {
@@ -140,6 +141,12 @@ async fn a_listener_changes_no_payload_no_sequence_and_no_timestamp_of_the_two_w
     quiet(&mut server).await;
 }
 
+/// The tones of the tone plan (450 Hz) are some 4 dB softer than the parties here.
+fn hears_tone_beside_the_caller(talk: &Talk) -> bool {
+    let (tone, caller) = (talk.seat.share(450.0), talk.seat.share(CALLER_HZ));
+    tone > 0.2 && caller > 0.6 && tone + caller > 0.9
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_third_party_is_heard_in_early_media_and_the_talk_goes_on() {
     let (carrier, other) = (Place::new(), Place::new());
@@ -166,8 +173,44 @@ async fn a_busy_third_party_is_heard_in_early_media_and_the_talk_goes_on() {
     );
     let failed = event(&mut talk.server, "conference.party_failed", |_| true).await;
     assert_eq!(failed["data"]["cause"], json!("busy"));
-    // The seat has heard busy tone meanwhile; afterwards only the caller.
+    until("the seat hears busy tone beside the caller", || {
+        hears_tone_beside_the_caller(&talk)
+    })
+    .await;
+    // About three seconds of it, then only the caller.
     talk.both_hear().await;
+    talk.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_third_party_is_cancelled_while_it_rings_and_the_caller_is_never_on_a_dead_line() {
+    let (carrier, other) = (Place::new(), Place::new());
+    let mut centre = scene(1, &carrier);
+    centre.1.trunks.push(other.outbound_trunk("other", 1));
+    let mut callee = other.scenario("callee_rings").wait_for_calls();
+    let mut talk = talk(centre, &carrier).await;
+    talk.both_hear().await;
+    let from = talk.voice.audio_from(0).len();
+    let leg = add_party(&mut talk.server, &talk.call, "13900139000").await;
+    event(&mut talk.server, "conference.party_ringing", |_| true).await;
+    until("the seat hears ring-back beside the caller", || {
+        hears_tone_beside_the_caller(&talk)
+    })
+    .await;
+    let path = format!("/api/v1/calls/{}/parties/{leg}", talk.call);
+    let delete = reqwest::Method::DELETE;
+    let (status, reply) = talk.server.ask(delete, &path, None).await;
+    assert_eq!(status, 200, "{reply}");
+    let end = |m: &Logged| m.received && m.starts("CANCEL ");
+    callee.message("the CANCEL", end).await;
+    let failed = event(&mut talk.server, "conference.party_failed", |_| true).await;
+    assert_eq!(failed["data"]["cause"], json!("withdrawn"));
+    talk.both_hear().await;
+    // Without an interruption, from before the ringing to after the CANCEL.
+    for part in talk.voice.audio_from(0)[from..].chunks_exact(800) {
+        assert!(tone_share(part, SEAT_HZ) > 0.9, "the caller hears his seat");
+    }
+    assert_unbroken(&talk.voice.heard());
     talk.end().await;
 }
 
@@ -268,7 +311,6 @@ async fn a_caller_whose_rtp_moves_is_heard_on_and_a_stranger_on_his_port_is_not(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tone_sent_only_while_waiting_is_heard_by_the_supervisor_and_stands_in_the_recording() {
-    use crate::support::tone::{read_wav, tone_share, tone_span};
     let carrier = Place::new();
     let mut server = Server::start(scene(1, &carrier)).await;
     let mut supervisor = seat(&mut server, "800", SUPERVISOR_HZ).await;
