@@ -86,6 +86,9 @@ impl Client {
 
 async fn verdict(mut response: reqwest::Response) -> Verdict {
     let status = response.status();
+    if status.as_u16() == 410 {
+        return Verdict::Gone;
+    }
     if !status.is_success() {
         let seconds = response
             .headers()

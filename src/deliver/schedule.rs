@@ -20,11 +20,16 @@ pub const KEPT: Millis = Millis::from_secs(72 * 60 * 60);
 /// Failures of one destination in a row that raise `destination.failing`.
 pub const ALARM_AFTER: u32 = 3;
 
+/// A destination that answered 410 is asked again this often: whoever said so may have been wrong.
+const GONE_AGAIN: Millis = Millis::from_secs(60);
+
 /// What one attempt brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// 2xx. The module may have told its own incident id.
     Accepted { incident_id: Option<String> },
+    /// 410: the module says that it takes nothing here any more. Only a person takes a destination out, so it is probed on.
+    Gone,
     /// Anything else; `retry_after` when the module named a time (429, 503).
     Failed {
         reason: String,
@@ -54,6 +59,12 @@ pub fn next_attempt(
     // A module may ask for more time, but not for more than our slowest step: somebody waits for the ambulance.
     let asked = retry_after.map_or(own, |asked| asked.clamp(own, Millis::from_secs(30 * 60)));
     Some(now + asked)
+}
+
+/// When a delivery that was answered 410 is tried again, or `None` when it has become a dead letter.
+#[must_use]
+pub fn next_probe(created: Timestamp, now: Timestamp) -> Option<Timestamp> {
+    (now < created + KEPT).then(|| now + GONE_AGAIN)
 }
 
 #[cfg(test)]
@@ -87,6 +98,12 @@ mod tests {
             next_attempt(T0, T0, 6, Some(Millis(1))),
             Some(T0 + Millis::from_secs(30))
         );
+    }
+
+    #[test]
+    fn a_module_that_says_it_is_gone_is_asked_every_minute_for_three_days() {
+        assert_eq!(next_probe(T0, T0), Some(T0 + Millis::from_secs(60)));
+        assert_eq!(next_probe(T0, T0 + KEPT), None);
     }
 
     #[test]
