@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{Html, IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use rust_embed::RustEmbed;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -22,6 +23,7 @@ pub(super) fn routes(module: Arc<Module>) -> Router {
     let router = Router::new()
         .route("/hook", post(hook))
         .route("/", get(page))
+        .route("/{file}", get(asset))
         .route("/api/calls", get(calls))
         .route("/api/events", get(events));
     let router = match module.kind {
@@ -109,11 +111,38 @@ async fn hook(State(module): State<Arc<Module>>, headers: HeaderMap, body: Bytes
     }
 }
 
-async fn page(State(module): State<Arc<Module>>) -> Html<&'static str> {
-    Html(match module.kind {
-        Kind::Dispatch => include_str!("pages/dispatch.html"),
-        Kind::Emr => include_str!("pages/emr.html"),
-    })
+/// The pages' files; read from disk in debug builds, inside the binary in release builds.
+#[derive(RustEmbed)]
+#[folder = "src/modules/pages/"]
+struct Pages;
+
+/// A page loads and runs only its own files: text of callers can never become a script.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+
+async fn page(State(module): State<Arc<Module>>) -> Response {
+    file(&format!("{}.html", module.kind.name()))
+}
+
+async fn asset(Path(name): Path<String>) -> Response {
+    file(&name)
+}
+
+fn file(name: &str) -> Response {
+    let Some(found) = Pages::get(name) else {
+        return problem(StatusCode::NOT_FOUND, "no such page");
+    };
+    let kind = mime_guess::from_path(name).first_or_octet_stream();
+    let headers = [
+        (header::CONTENT_TYPE, kind.to_string()),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            CONTENT_SECURITY_POLICY.to_owned(),
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        (header::REFERRER_POLICY, "no-referrer".to_owned()),
+        (header::CACHE_CONTROL, "no-cache".to_owned()),
+    ];
+    (headers, found.data.into_owned()).into_response()
 }
 
 fn listed(rows: Result<Vec<Value>, sqlx::Error>) -> Response {

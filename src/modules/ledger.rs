@@ -7,28 +7,28 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
 
 /// The SQLite file of one module.
-pub struct Ledger {
+pub(super) struct Ledger {
     pool: SqlitePool,
 }
 
 /// One event as it came.
-pub struct Received<'a> {
-    pub id: &'a str,
-    pub kind: &'a str,
-    pub call: &'a str,
-    pub sequence: i64,
-    pub rev: i64,
-    pub body: &'a str,
-    pub record: &'a Value,
+pub(super) struct Received<'a> {
+    pub(super) id: &'a str,
+    pub(super) kind: &'a str,
+    pub(super) call: &'a str,
+    pub(super) sequence: i64,
+    pub(super) rev: i64,
+    pub(super) body: &'a str,
+    pub(super) record: &'a Value,
 }
 
 /// One order of a vehicle.
-pub struct Order<'a> {
-    pub id: &'a str,
-    pub call: &'a str,
-    pub vehicle: &'a str,
-    pub state: &'a str,
-    pub reason: &'a str,
+pub(super) struct Order<'a> {
+    pub(super) id: &'a str,
+    pub(super) call: &'a str,
+    pub(super) vehicle: &'a str,
+    pub(super) state: &'a str,
+    pub(super) reason: &'a str,
 }
 
 const TABLES: &str = "
@@ -43,7 +43,7 @@ create table if not exists orders (
 
 impl Ledger {
     /// Open or create the file.
-    pub async fn open(path: &Path) -> Result<Self, sqlx::Error> {
+    pub(super) async fn open(path: &Path) -> Result<Self, sqlx::Error> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -57,7 +57,11 @@ impl Ledger {
     }
 
     /// Keep an event; false when this id was here before (a repeat is acknowledged again and changes nothing).
-    pub async fn receive(&self, event: &Received<'_>, incident: &str) -> Result<bool, sqlx::Error> {
+    pub(super) async fn receive(
+        &self,
+        event: &Received<'_>,
+        incident: &str,
+    ) -> Result<bool, sqlx::Error> {
         let mut tx = self.pool.begin().await?;
         let known = sqlx::query("update events set times = times + 1 where id = ?")
             .bind(event.id)
@@ -81,8 +85,9 @@ impl Ledger {
         let closed = i64::from(event.kind == "call.closed");
         sqlx::query(
             "insert into calls (call, rev, incident, closed, record) values (?, ?, ?, ?, ?)
-             on conflict (call) do update set rev = excluded.rev, record = excluded.record, closed = max(closed, excluded.closed)
-             where excluded.rev > calls.rev",
+             on conflict (call) do update set closed = max(closed, excluded.closed),
+             record = case when excluded.rev > calls.rev then excluded.record else calls.record end,
+             rev = max(calls.rev, excluded.rev)",
         )
         .bind(event.call)
         .bind(event.rev)
@@ -96,7 +101,7 @@ impl Ledger {
     }
 
     /// The newest calls with their orders, as the page shows them.
-    pub async fn calls(&self, limit: i64) -> Result<Vec<Value>, sqlx::Error> {
+    pub(super) async fn calls(&self, limit: i64) -> Result<Vec<Value>, sqlx::Error> {
         let rows = sqlx::query(
             "select call, rev, incident, closed, record from calls order by call desc limit ?",
         )
@@ -136,7 +141,7 @@ impl Ledger {
     }
 
     /// The newest events, without their bodies.
-    pub async fn events(&self, limit: i64) -> Result<Vec<Value>, sqlx::Error> {
+    pub(super) async fn events(&self, limit: i64) -> Result<Vec<Value>, sqlx::Error> {
         let rows = sqlx::query("select id, type, call, sequence, rev, received_at, times from events order by received_at desc limit ?")
             .bind(limit)
             .fetch_all(&self.pool)
@@ -154,7 +159,7 @@ impl Ledger {
     }
 
     /// Keep an order or its new state.
-    pub async fn order(&self, order: &Order<'_>) -> Result<(), sqlx::Error> {
+    pub(super) async fn order(&self, order: &Order<'_>) -> Result<(), sqlx::Error> {
         sqlx::query(
             "insert into orders (id, call, vehicle, state, reason) values (?, ?, ?, ?, ?)
              on conflict (id) do update set vehicle = excluded.vehicle, state = excluded.state, reason = excluded.reason",
@@ -170,7 +175,11 @@ impl Ledger {
     }
 
     /// The vehicle of an order of this call.
-    pub async fn vehicle(&self, call: &str, order: &str) -> Result<Option<String>, sqlx::Error> {
+    pub(super) async fn vehicle(
+        &self,
+        call: &str,
+        order: &str,
+    ) -> Result<Option<String>, sqlx::Error> {
         let row = sqlx::query("select vehicle from orders where id = ? and call = ?")
             .bind(order)
             .bind(call)
