@@ -39,19 +39,51 @@ pub struct Health {
     pub journal_spooled: u64,
     /// Age of the owner's last beat, ms.
     pub owner_beat_ms: u64,
-    /// How far the system's clock has moved away from the engine's, ms; the engine keeps its own.
-    pub clock_drift_ms: i64,
+    /// Events that the call records are behind the journal.
+    pub records_lag: u64,
+    /// For how long the database of records has taken nothing, ms; 0 = it is well. Calls do not need it.
+    pub records_failing_ms: u64,
+    /// Standing alarms; what they are is in the view.
+    pub alarms: usize,
+    pub clock: ClockState,
     /// Media workers.
     pub workers: usize,
 }
 
+/// The clocks. The engine keeps the time it had at start, moved by a monotonic clock; a step of the system clock changes no timer.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ClockState {
+    /// The engine's time, RFC 3339.
+    pub now: String,
+    /// How far the system's clock has moved away from it, ms.
+    pub drift_ms: i64,
+    /// Whether the system's time service says that its clock is synchronised; absent when none tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub synchronised: Option<bool>,
+}
+
+impl ClockState {
+    /// As it is now.
+    #[must_use]
+    pub fn read() -> Self {
+        let clock = Clock::process();
+        let service = std::path::Path::new("/run/systemd/timesync");
+        Self {
+            now: clock.now().rfc3339(),
+            drift_ms: clock.wall_drift_micros() / 1000,
+            synchronised: service
+                .is_dir()
+                .then(|| service.join("synchronized").exists()),
+        }
+    }
+}
+
 /// Whether calls are safe: 200, or 503 when a part that calls need is not well.
+///
+/// Roles: anybody.
 #[utoipa::path(get, path = "/health", tag = "operation", responses((status = 200, body = Health), (status = 503, body = Health)))]
 async fn health(State(app): State<Arc<App>>) -> Response {
-    let health = Health {
-        clock_drift_ms: Clock::process().wall_drift_micros() / 1000,
-        ..app.vitals.health()
-    };
+    let health = app.vitals.health();
     let status = if health.ok {
         StatusCode::OK
     } else {
@@ -61,6 +93,8 @@ async fn health(State(app): State<Arc<App>>) -> Response {
 }
 
 /// Prometheus metrics; labels are bounded, never a number or a call id.
+///
+/// Roles: anybody.
 #[utoipa::path(get, path = "/metrics", tag = "operation", responses((status = 200, description = "Prometheus text format", body = String)))]
 async fn metrics(State(app): State<Arc<App>>) -> String {
     app.vitals.metrics()

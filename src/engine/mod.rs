@@ -173,14 +173,6 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
     )?;
 
     let events = journal.reader();
-    let vitals = vitals::Figures::new(
-        &journal,
-        &endpoint,
-        &plane,
-        channels.view.subscribe(),
-        channels.beat.subscribe(),
-        metrics,
-    );
     let commands = Commands::new(inputs.clone());
     let mut readers = Tasks::default();
     let projector = Projector::new(
@@ -190,7 +182,17 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
         Arc::clone(&channels.wake),
     );
     let projected = projector.status();
+    let vitals = vitals::Figures::new(
+        &journal,
+        &endpoint,
+        &plane,
+        channels.view.subscribe(),
+        channels.beat.subscribe(),
+        projected.clone(),
+        metrics,
+    );
     readers.spawn("projector", projector.run());
+    readers.spawn("answers", vitals::measure_answers(events.clone()));
     for destination in &config.destinations {
         let delivery = Delivery::new(
             destination,
@@ -206,6 +208,8 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
         watch::Watch {
             plane: plane.clone(),
             dirs,
+            projector: projected.clone(),
+            store: store.clone(),
             inputs: inputs.clone(),
         }
         .run(),
@@ -223,6 +227,7 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
         recordings: config.recording.dir.clone(),
         vitals: Arc::new(vitals),
         secure: config.api.tls.is_some(),
+        playbacks: api::Playbacks::default(),
     });
     let (served, serving) = api::serve(&config.api, api::app(Arc::clone(&app))).await?;
     readers.spawn("api", async move { drop(serving.await) });

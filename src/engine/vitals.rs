@@ -1,21 +1,40 @@
 //! Figures of all parts in one place, for health and metrics. Read on demand; nothing is counted twice.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use metrics::{counter, gauge};
+use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use tokio::sync::watch;
 
-use crate::api::{Health, Vitals};
+use crate::api::{ClockState, Health, Vitals};
 use crate::clock::Clock;
+use crate::id::CallId;
 use crate::media::plane::Plane;
 use crate::sip::endpoint::Endpoint;
 use crate::store::journal::{EventReader, Journal};
-use crate::switch::View;
+use crate::store::projector::ProjectorStatus;
+use crate::switch::{EventKind, SeatState, View};
 use crate::time::Timestamp;
 
+const SEAT_STATES: [SeatState; 9] = [
+    SeatState::SignedOut,
+    SeatState::NotReady,
+    SeatState::Ready,
+    SeatState::Reserved,
+    SeatState::Ringing,
+    SeatState::Talking,
+    SeatState::WrapUp,
+    SeatState::Listening,
+    SeatState::Unreachable,
+];
 /// An owner that has not beaten for this long is stuck: it beats every second.
 const BEAT_MAX_MS: u64 = 5000;
+/// Events of one look for the answer times.
+const PAGE: u32 = 256;
+/// Calls whose answer is awaited, for the answer times.
+const CALLS_MAX: usize = 10_000;
 /// Buckets of `firstring_answer_seconds`.
 const ANSWER_BUCKETS: [f64; 11] = [1.0, 2.0, 3.0, 5.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0, 60.0];
 
@@ -42,7 +61,46 @@ pub struct Figures {
     view: watch::Receiver<Arc<View>>,
     beat: watch::Receiver<Timestamp>,
     exporter: PrometheusHandle,
+    projector: watch::Receiver<ProjectorStatus>,
     started: Timestamp,
+}
+
+/// Feeds `firstring_answer_seconds` (arrival to the seat's answer) from the journal's Events of this process.
+pub async fn measure_answers(events: EventReader) {
+    let mut cursor = events.last();
+    let mut arrived: BTreeMap<CallId, Timestamp> = BTreeMap::new();
+    while events.wait_after(cursor).await {
+        let Ok(page) = events.events_after(cursor, PAGE).await else {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            continue;
+        };
+        let Some((last, _)) = page.last() else {
+            cursor = cursor.max(events.last()); // only what this build cannot read
+            continue;
+        };
+        cursor = *last;
+        for (call, at, kind) in page
+            .into_iter()
+            .filter_map(|(_, event)| Some((event.call?, event.at, event.kind)))
+        {
+            if matches!(kind, EventKind::CallReceived { .. }) {
+                arrived.insert(call, at);
+                if arrived.len() > CALLS_MAX {
+                    arrived.pop_first();
+                }
+            } else if matches!(
+                kind,
+                EventKind::SeatAnswered { .. } | EventKind::CallEnded { .. }
+            ) && let Some(from) = arrived.remove(&call)
+                && matches!(kind, EventKind::SeatAnswered { .. })
+            {
+                #[expect(clippy::cast_precision_loss, reason = "a histogram is floating point")]
+                histogram!("firstring_answer_seconds")
+                    .record(at.millis_since(from) as f64 / 1000.0);
+            }
+        }
+    }
+    std::future::pending().await // the journal has closed: the engine ends
 }
 
 impl Figures {
@@ -53,6 +111,7 @@ impl Figures {
         plane: &Plane,
         view: watch::Receiver<Arc<View>>,
         beat: watch::Receiver<Timestamp>,
+        projector: watch::Receiver<ProjectorStatus>,
         exporter: PrometheusHandle,
     ) -> Self {
         let started = Clock::process().now();
@@ -63,6 +122,7 @@ impl Figures {
             view,
             beat,
             exporter,
+            projector,
             started,
         }
     }
@@ -93,6 +153,16 @@ impl Figures {
                 .set(if trunk.up == Some(true) { 1.0 } else { 0.0 });
         }
         let journal = self.journal.status();
+        for state in SEAT_STATES {
+            let count = view.seats.iter().filter(|seat| seat.state == state).count();
+            gauge!("firstring_seats", "state" => format!("{state:?}").to_lowercase())
+                .set(count as f64);
+        }
+        let projector = self.projector.borrow().clone();
+        gauge!("firstring_records_lag_events")
+            .set(self.journal.last().saturating_sub(projector.cursor) as f64);
+        gauge!("firstring_records_failing")
+            .set(f64::from(u8::from(projector.failing_since.is_some())));
         gauge!("firstring_journal_spooled").set(journal.spooled as f64);
         let sip = self.endpoint.sizes();
         gauge!("firstring_sip_transactions")
@@ -118,6 +188,8 @@ impl Vitals for Figures {
         let now = Clock::process().now();
         let status = self.journal.status();
         let owner_beat_ms = now.millis_since(*self.beat.borrow());
+        let projector = self.projector.borrow().clone();
+        let view = Arc::clone(&self.view.borrow());
         let workers = self.plane.stats().workers.len();
         Health {
             ok: owner_beat_ms < BEAT_MAX_MS,
@@ -125,7 +197,12 @@ impl Vitals for Figures {
             uptime_s: now.millis_since(self.started) / 1000,
             journal_spooled: u64::try_from(status.spooled).unwrap_or(u64::MAX),
             owner_beat_ms,
-            clock_drift_ms: 0,
+            records_lag: self.journal.last().saturating_sub(projector.cursor),
+            records_failing_ms: projector
+                .failing_since
+                .map_or(0, |since| now.millis_since(since)),
+            alarms: view.alarms.len(),
+            clock: ClockState::read(),
             workers,
         }
     }

@@ -1,23 +1,35 @@
-//! Watches what runs out: disk, ports, descriptors. Each raises its alarm at 80 % and clears it at 75 %.
+//! Watches what runs out: disk, ports, descriptors. Each raises its alarm at 80 % and clears it at 75 %. Watches also whether
+//! the records follow the journal: a database that takes nothing is an alarm; and whether
+//! somebody moved the system's clock.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
+use crate::clock::Clock;
 use crate::media::plane::Plane;
+use crate::store::projector::ProjectorStatus;
+use crate::store::records::Store;
 use crate::switch::{AlarmCode, InputKind};
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const RAISE_AT: f64 = 0.80;
 const CLEAR_AT: f64 = 0.75;
+/// The system's clock was set when it is this far from the engine's, and agrees again below the second one.
+const CLOCK_STEPPED_US: u64 = 1_000_000;
+const CLOCK_AGREES_US: u64 = 500_000;
+/// A database that has failed for this long is down, not busy.
+const STORE_DOWN_MS: u64 = 3000;
 
 /// What is watched.
 pub struct Watch {
     pub plane: Plane,
     /// Directories whose file systems must have room.
     pub dirs: Vec<PathBuf>,
+    pub projector: watch::Receiver<ProjectorStatus>,
+    pub store: Store,
     pub inputs: mpsc::Sender<InputKind>,
 }
 
@@ -25,7 +37,11 @@ impl Watch {
     /// Look every 2 s, for ever.
     pub async fn run(self) {
         let mut raised: BTreeMap<(AlarmCode, String), bool> = BTreeMap::new();
+        let mut store_down = false;
+        let mut clock_stepped = false;
         loop {
+            self.look_at_store(&mut store_down).await;
+            self.look_at_clock(&mut clock_stepped).await;
             for (code, subject, share, advice) in self.shares() {
                 let standing = raised.entry((code, subject.clone())).or_insert(false);
                 let turns = if *standing {
@@ -49,6 +65,80 @@ impl Watch {
                 }
             }
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn look_at_clock(&self, standing: &mut bool) {
+        let drift_us = Clock::process().wall_drift_micros().unsigned_abs();
+        let turns = if *standing {
+            drift_us < CLOCK_AGREES_US
+        } else {
+            drift_us >= CLOCK_STEPPED_US
+        };
+        if turns {
+            *standing = !*standing;
+            let alarm = InputKind::Alarm {
+                code: AlarmCode::ClockStepped,
+                subject: "system".to_owned(),
+                detail: format!(
+                    "the system's clock was moved by {} ms; times of records follow the engine's until its next start",
+                    drift_us / 1000
+                ),
+                raised: *standing,
+            };
+            drop(self.inputs.send(alarm).await);
+        }
+    }
+
+    async fn look_at_store(&self, standing: &mut bool) {
+        let status = self.projector.borrow().clone();
+        let down_ms = status
+            .failing_since
+            .map_or(0, |since| Clock::process().now().millis_since(since));
+        let turns = if *standing {
+            status.failing_since.is_none()
+        } else {
+            down_ms >= STORE_DOWN_MS
+        };
+        if turns {
+            *standing = !*standing;
+            let reason = status.last_error.unwrap_or_default();
+            let alarm = InputKind::Alarm {
+                code: AlarmCode::StoreDown,
+                subject: "records".to_owned(),
+                detail: format!(
+                    "{reason}. Calls go on and everything is journaled; look at the database"
+                ),
+                raised: *standing,
+            };
+            drop(self.inputs.send(alarm).await);
+        }
+        if down_ms == 0 {
+            self.count_outbox().await;
+        }
+    }
+
+    /// Rows of the outbox by destination and state, for the metrics.
+    async fn count_outbox(&self) {
+        let Ok(counts) = self.store.outbox_counts().await else {
+            return; // the projector will tell
+        };
+        let now = Clock::process().now();
+        for count in counts {
+            let oldest_ms = count.oldest_pending.map_or(0, |at| now.millis_since(at));
+            let destination = count.destination.to_string();
+            for (state, rows) in [
+                ("pending", count.pending),
+                ("delivered", count.delivered),
+                ("dead", count.dead),
+            ] {
+                #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
+                metrics::gauge!("firstring_outbox_rows", "destination" => destination.clone(), "state" => state)
+                    .set(rows as f64);
+            }
+            #[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
+            metrics::gauge!("firstring_outbox_oldest_pending_seconds", "destination" => destination)
+                .set(oldest_ms as f64 / 1000.0);
         }
     }
 

@@ -212,6 +212,9 @@ pub enum AlarmCode {
     CapacityRefused,
     #[serde(rename = "destination.failing")]
     DestinationFailing,
+    /// The database of records takes nothing; calls and their journal go on.
+    #[serde(rename = "store.down")]
+    StoreDown,
     #[serde(rename = "seat.unreachable")]
     SeatUnreachable,
     #[serde(rename = "seats.none")]
