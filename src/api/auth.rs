@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{FromRequestParts, Query, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -14,14 +14,20 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::App;
-use super::problem::Problem;
+use super::problem::{Asked, Problem};
+use crate::clock::Clock;
 use crate::config::checked::Token;
 use crate::id::{DestinationId, SeatId};
 use crate::switch::{Actor, Role};
+use crate::time::{Millis, Timestamp};
 
 /// Sessions held at once; the oldest goes first.
 const SESSIONS_MAX: usize = 1000;
-const COOKIE: &str = "firstring_session";
+/// A session ends this long after its link was opened: a day, so that no shift is cut.
+const SESSION: Millis = Millis::from_secs(24 * 60 * 60);
+/// One-time links that wait to be opened.
+const LINKS_MAX: usize = 100;
+pub(super) const COOKIE: &str = "firstring_session";
 
 /// Who asks, after authentication.
 #[derive(Clone, Debug)]
@@ -94,8 +100,8 @@ pub struct Gatekeeper {
 struct Sessions {
     /// One-time links not yet used, by hash of their secret.
     links: BTreeMap<[u8; 32], Caller>,
-    /// Open sessions, by hash of the cookie; the id sorts by age.
-    open: BTreeMap<[u8; 32], (Uuid, Caller)>,
+    /// Open sessions, by hash of the cookie, with when each was opened.
+    open: BTreeMap<[u8; 32], (Timestamp, Caller)>,
 }
 
 impl Gatekeeper {
@@ -112,7 +118,11 @@ impl Gatekeeper {
     #[must_use]
     pub fn one_time_link(&self, caller: Caller) -> String {
         let secret = fresh_secret();
-        self.sessions().links.insert(hash(&secret), caller);
+        let mut sessions = self.sessions();
+        if sessions.links.len() >= LINKS_MAX {
+            sessions.links.clear();
+        }
+        sessions.links.insert(hash(&secret), caller);
         secret
     }
 
@@ -124,14 +134,14 @@ impl Gatekeeper {
             && let Some(oldest) = sessions
                 .open
                 .iter()
-                .min_by_key(|(_, (id, _))| *id)
+                .min_by_key(|(_, (at, _))| *at)
                 .map(|(key, _)| *key)
         {
             sessions.open.remove(&oldest);
         }
         sessions
             .open
-            .insert(hash(&cookie), (Uuid::now_v7(), caller));
+            .insert(hash(&cookie), (Clock::process().now(), caller));
         Some(cookie)
     }
 
@@ -152,7 +162,10 @@ impl Gatekeeper {
     }
 
     fn by_cookie(&self, cookie: &str) -> Option<Caller> {
-        self.sessions()
+        let now = Clock::process().now();
+        let mut sessions = self.sessions();
+        sessions.open.retain(|_, (at, _)| *at + SESSION > now);
+        sessions
             .open
             .get(&hash(cookie))
             .map(|(_, caller)| caller.clone())
@@ -202,7 +215,8 @@ impl FromRequestParts<Arc<App>> for Caller {
             )
         })?;
         let changes = !matches!(parts.method.as_str(), "GET" | "HEAD");
-        if changes && crosses_sites(&parts.headers) {
+        let by_cookie = !parts.headers.contains_key(header::AUTHORIZATION);
+        if changes && by_cookie && crosses_sites(&parts.headers) {
             return Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "cross_site",
@@ -215,10 +229,17 @@ impl FromRequestParts<Arc<App>> for Caller {
 
 /// A browser tells where a request comes from; a command from a foreign page is refused (CSRF).
 pub fn crosses_sites(headers: &HeaderMap) -> bool {
-    matches!(
-        text(headers, header::HeaderName::from_static("sec-fetch-site")),
-        Some("cross-site" | "same-site")
-    )
+    let fetched_from = text(headers, header::HeaderName::from_static("sec-fetch-site"));
+    if matches!(fetched_from, Some("cross-site" | "same-site")) {
+        return true;
+    }
+    // Browsers without that header send at least the page's origin.
+    let origin = text(headers, header::ORIGIN).map(|origin| {
+        origin
+            .split_once("://")
+            .map_or(origin, |(_, authority)| authority)
+    });
+    origin.is_some() && origin != text(headers, header::HOST)
 }
 
 #[derive(Deserialize)]
@@ -227,7 +248,7 @@ pub(super) struct Link {
 }
 
 /// `/login?t=SECRET`: a one-time link becomes a session cookie.
-pub(super) async fn login(State(app): State<Arc<App>>, Query(link): Query<Link>) -> Response {
+pub(super) async fn login(State(app): State<Arc<App>>, Asked(link): Asked<Link>) -> Response {
     let Some(cookie) = app.gatekeeper.redeem(&link.t) else {
         return Problem::new(
             StatusCode::UNAUTHORIZED,

@@ -3,16 +3,15 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, State};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::App;
 use super::auth::Caller;
-use super::problem::Problem;
+use super::problem::{Body, Problem};
 use crate::id::{CallBackId, CallId, LegId, SeatId};
 use crate::switch::{
     CallBackView, CallView, Command, CommandReply, DispatchReport, Role, SeatView, View,
@@ -23,6 +22,7 @@ const DESK: [Role; 2] = [Role::Seat, Role::Supervisor];
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
+        .routes(routes!(me))
         .routes(routes!(view))
         .routes(routes!(seats))
         .routes(routes!(seat_ready))
@@ -39,27 +39,44 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(close_call_back))
 }
 
-/// A JSON body, or 422 with the field and the reason.
-pub(super) fn body<T>(parsed: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
-    parsed.map(|Json(body)| body).map_err(|rejection| {
-        let reason = rejection.body_text();
-        let field = reason.split('`').nth(1).unwrap_or("body").to_owned();
-        Problem::bad_field(&field, reason)
-    })
-}
-
 fn id<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, Problem> {
     text.parse().map_err(|_| Problem::unknown(what, text))
 }
 
+/// Who asks.
+#[derive(Serialize, ToSchema)]
+struct Me {
+    name: String,
+    /// `seat`, `supervisor`, `module` or `admin`.
+    role: String,
+    /// The seat it speaks for.
+    seat: Option<SeatId>,
+}
+
+/// Whom the server takes you for: name, role, seat.
+///
+/// Roles: seat, supervisor, module.
+#[utoipa::path(get, path = "/me", tag = "live", responses((status = 200, body = Me)))]
+async fn me(caller: Caller) -> Json<Me> {
+    Json(Me {
+        role: format!("{:?}", caller.role).to_lowercase(),
+        name: caller.name,
+        seat: caller.seat,
+    })
+}
+
 /// The whole live picture: open calls, seats, trunks, call-backs, alarms.
-#[utoipa::path(get, path = "/view", tag = "live", responses((status = 200, body = View), (status = 401, body = Problem)))]
+///
+/// Roles: seat, supervisor.
+#[utoipa::path(get, path = "/view", tag = "live", responses((status = 200, body = View), (status = 401, body = Problem, content_type = "application/problem+json")))]
 async fn view(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<View>, Problem> {
     caller.require(&DESK)?;
     Ok(Json(View::clone(&app.view.borrow())))
 }
 
 /// All seats and their states.
+///
+/// Roles: seat, supervisor.
 #[utoipa::path(get, path = "/seats", tag = "seats", responses((status = 200, body = [SeatView])))]
 async fn seats(
     State(app): State<Arc<App>>,
@@ -70,8 +87,10 @@ async fn seats(
 }
 
 /// 示闲: the seat takes calls.
+///
+/// Roles: seat (its own), supervisor.
 #[utoipa::path(post, path = "/seats/{seat}/ready", tag = "seats", params(("seat" = String, Path)),
-    responses((status = 200, body = CommandReply), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 200, body = CommandReply), (status = 403, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json")))]
 async fn seat_ready(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -91,22 +110,26 @@ struct NotReady {
 }
 
 /// 示忙: the seat takes no calls.
+///
+/// Roles: seat (its own), supervisor.
 #[utoipa::path(post, path = "/seats/{seat}/not_ready", tag = "seats", params(("seat" = String, Path)), request_body = NotReady,
-    responses((status = 200, body = CommandReply), (status = 422, body = Problem)))]
+    responses((status = 200, body = CommandReply), (status = 422, body = Problem, content_type = "application/problem+json")))]
 async fn seat_not_ready(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(seat): Path<String>,
-    parsed: Result<Json<NotReady>, JsonRejection>,
+    Body(parsed): Body<NotReady>,
 ) -> Result<Json<CommandReply>, Problem> {
     let seat = SeatId(seat);
     caller.require_seat(&seat)?;
-    let reason = body(parsed)?.reason;
+    let reason = parsed?.reason;
     app.command(&caller, Command::SeatNotReady { seat, reason })
         .await
 }
 
 /// Open calls, oldest first.
+///
+/// Roles: seat, supervisor.
 #[utoipa::path(get, path = "/calls", tag = "calls", responses((status = 200, body = [CallView])))]
 async fn calls(
     State(app): State<Arc<App>>,
@@ -116,9 +139,11 @@ async fn calls(
     Ok(Json(app.view.borrow().calls.clone()))
 }
 
-/// One open call.
+/// One open call, as the live view shows it.
+///
+/// Roles: seat, supervisor.
 #[utoipa::path(get, path = "/calls/{call}", tag = "calls", params(("call" = String, Path)),
-    responses((status = 200, body = CallView), (status = 404, body = Problem)))]
+    responses((status = 200, body = CallView), (status = 404, body = Problem, content_type = "application/problem+json")))]
 async fn call(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -134,8 +159,10 @@ async fn call(
 }
 
 /// End a call: every leg is released.
+///
+/// Roles: seat (its own call), supervisor.
 #[utoipa::path(post, path = "/calls/{call}/hang_up", tag = "calls", params(("call" = String, Path)),
-    responses((status = 200, body = CommandReply), (status = 404, body = Problem)))]
+    responses((status = 200, body = CommandReply), (status = 404, body = Problem, content_type = "application/problem+json")))]
 async fn hang_up(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -156,23 +183,27 @@ struct Party {
 }
 
 /// Ring a third party by number and join it when it answers.
+///
+/// Roles: seat (its own call), supervisor.
 #[utoipa::path(post, path = "/calls/{call}/parties", tag = "calls", params(("call" = String, Path)), request_body = Party,
-    responses((status = 200, body = CommandReply), (status = 409, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = CommandReply), (status = 409, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
 async fn add_party(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(call): Path<String>,
-    parsed: Result<Json<Party>, JsonRejection>,
+    Body(parsed): Body<Party>,
 ) -> Result<Json<CommandReply>, Problem> {
     let call = app.call_of(&caller, id("call", &call)?)?;
-    let Party { number, role } = body(parsed)?;
+    let Party { number, role } = parsed?;
     app.command(&caller, Command::AddParty { call, number, role })
         .await
 }
 
 /// Cancel a ringing third party, or release a joined one.
+///
+/// Roles: seat (its own call), supervisor.
 #[utoipa::path(delete, path = "/calls/{call}/parties/{leg}", tag = "calls", params(("call" = String, Path), ("leg" = String, Path)),
-    responses((status = 200, body = CommandReply), (status = 404, body = Problem)))]
+    responses((status = 200, body = CommandReply), (status = 404, body = Problem, content_type = "application/problem+json")))]
 async fn remove_party(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -193,23 +224,27 @@ struct Listener {
 }
 
 /// Ring a supervisor's phone and let it hear a waiting or talking call.
+///
+/// Roles: supervisor.
 #[utoipa::path(post, path = "/calls/{call}/listen", tag = "supervision", params(("call" = String, Path)), request_body = Listener,
-    responses((status = 200, body = CommandReply), (status = 403, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 200, body = CommandReply), (status = 403, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json")))]
 async fn listen(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(call): Path<String>,
-    parsed: Result<Json<Listener>, JsonRejection>,
+    Body(parsed): Body<Listener>,
 ) -> Result<Json<CommandReply>, Problem> {
     caller.require(&[Role::Supervisor])?;
     let call: CallId = id("call", &call)?;
-    let seat = body(parsed)?.seat;
+    let seat = parsed?.seat;
     app.command(&caller, Command::Listen { call, seat }).await
 }
 
 /// End a supervisor's listening.
+///
+/// Roles: supervisor.
 #[utoipa::path(delete, path = "/calls/{call}/listen/{seat}", tag = "supervision", params(("call" = String, Path), ("seat" = String, Path)),
-    responses((status = 200, body = CommandReply), (status = 404, body = Problem)))]
+    responses((status = 200, body = CommandReply), (status = 404, body = Problem, content_type = "application/problem+json")))]
 async fn stop_listening(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -228,22 +263,26 @@ async fn stop_listening(
 }
 
 /// A dispatch module reports an order, its change or its cancellation (reason required).
+///
+/// Roles: module.
 #[utoipa::path(post, path = "/calls/{call}/dispatch", tag = "modules", params(("call" = String, Path)), request_body = DispatchReport,
-    responses((status = 200, body = CommandReply), (status = 422, body = Problem)))]
+    responses((status = 200, body = CommandReply), (status = 422, body = Problem, content_type = "application/problem+json")))]
 async fn dispatch(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(call): Path<String>,
-    parsed: Result<Json<DispatchReport>, JsonRejection>,
+    Body(parsed): Body<DispatchReport>,
 ) -> Result<Json<CommandReply>, Problem> {
     caller.require(&[Role::Module])?;
     let call: CallId = id("call", &call)?;
-    let report = body(parsed)?;
+    let report = parsed?;
     app.command(&caller, Command::Dispatch { call, report })
         .await
 }
 
 /// Open call-backs (回拨), most urgent first.
+///
+/// Roles: seat, supervisor.
 #[utoipa::path(get, path = "/call_backs", tag = "call_backs", responses((status = 200, body = [CallBackView])))]
 async fn call_backs(
     State(app): State<Arc<App>>,
@@ -262,17 +301,19 @@ struct Outcome {
 }
 
 /// A named person closes a call-back.
+///
+/// Roles: seat, supervisor.
 #[utoipa::path(post, path = "/call_backs/{call_back}/close", tag = "call_backs", params(("call_back" = String, Path)), request_body = Outcome,
-    responses((status = 200, body = CommandReply), (status = 404, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = CommandReply), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
 async fn close_call_back(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(call_back): Path<String>,
-    parsed: Result<Json<Outcome>, JsonRejection>,
+    Body(parsed): Body<Outcome>,
 ) -> Result<Json<CommandReply>, Problem> {
     caller.require(&DESK)?;
     let call_back: CallBackId = id("call-back", &call_back)?;
-    let outcome = body(parsed)?.outcome;
+    let outcome = parsed?.outcome;
     app.command(&caller, Command::CloseCallBack { call_back, outcome })
         .await
 }

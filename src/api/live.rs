@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::sse::{Event as ServerEvent, KeepAlive, Sse};
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::auth::Caller;
-use super::problem::Problem;
+use super::problem::{Asked, Problem};
 use crate::clock::Clock;
 use crate::switch::{Event, Role, View};
 use crate::time::Timestamp;
@@ -40,6 +40,8 @@ struct Sent<'a> {
 }
 
 /// The live view as server-sent events: one whole view at once, then one per change (10 a second at most).
+///
+/// Roles: seat, supervisor.
 #[utoipa::path(get, path = "/live", tag = "live", responses((status = 200, description = "text/event-stream of views", body = View)))]
 async fn live(
     State(app): State<Arc<App>>,
@@ -88,11 +90,13 @@ struct FeedEvent {
 }
 
 /// The pull twin of the deliveries: every journal Event after a cursor, in order.
-#[utoipa::path(get, path = "/events", tag = "records", params(Feed), responses((status = 200, body = [FeedEvent]), (status = 403, body = Problem)))]
+///
+/// Roles: module, supervisor.
+#[utoipa::path(get, path = "/events", tag = "records", params(Feed), responses((status = 200, body = [FeedEvent]), (status = 403, body = Problem, content_type = "application/problem+json")))]
 async fn events(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Query(feed): Query<Feed>,
+    Asked(feed): Asked<Feed>,
 ) -> Result<Json<Vec<FeedEvent>>, Problem> {
     caller.require(&[Role::Module, Role::Supervisor])?;
     let limit = feed.limit.clamp(1, FEED_MAX);

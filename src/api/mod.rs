@@ -15,18 +15,21 @@ mod testing;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::http::StatusCode;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use serde_json::{Value, json};
 use tokio::sync::watch;
-use tower_http::limit::RequestBodyLimitLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use auth::{Caller, Gatekeeper};
 pub use commands::{Commands, SubmitError};
-pub use ops::{Health, Vitals};
+pub use ops::{ClockState, Health, Vitals};
 pub use problem::Problem;
+pub use recordings::Playbacks;
 pub use serve::{ServeError, Served, serve};
 
 use crate::id::CallId;
@@ -50,6 +53,8 @@ pub struct App {
     pub vitals: Arc<dyn Vitals>,
     /// Served over TLS.
     pub secure: bool,
+    /// Who plays which recording now.
+    pub playbacks: Playbacks,
 }
 
 impl App {
@@ -86,16 +91,59 @@ impl App {
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Firstring", description = "The call engine of a 120 centre: seats, calls, records, recordings, events.", license(name = "Apache-2.0")),
-    tags((name = "live"), (name = "seats"), (name = "calls"), (name = "supervision"), (name = "call_backs"), (name = "records"), (name = "recordings"), (name = "modules"), (name = "operation"))
+    info(title = "Firstring", description = "The call engine of a 120 centre: seats, calls, records, recordings, events.\n\nErrors are problem documents (RFC 9457). Admins may do what any role may.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    tags(
+        (name = "live", description = "The whole picture, as it changes"),
+        (name = "seats", description = "Working positions and whether they take calls"),
+        (name = "calls", description = "Open calls: look and command"),
+        (name = "supervision", description = "Listening to calls"),
+        (name = "call_backs", description = "Callers to be called back"),
+        (name = "records", description = "Call records, their deliveries, and the feed of events"),
+        (name = "recordings", description = "Audio and its picture; each playback is audited"),
+        (name = "modules", description = "Reports of dispatch modules"),
+        (name = "operation", description = "Health, metrics, audit"),
+    )
 )]
 struct Documented;
 
-/// The OpenAPI document.
+/// The OpenAPI 3.1 document, as served at `/api/openapi.json` and kept in `schema/openapi.json`.
 #[must_use]
-pub fn openapi() -> utoipa::openapi::OpenApi {
-    let (_, mut document) = versioned().split_for_parts();
-    document.merge(Documented::openapi());
+pub fn openapi() -> Value {
+    let (_, document) = versioned().split_for_parts();
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    document["components"]["securitySchemes"] = json!({
+        "token": { "type": "http", "scheme": "bearer", "description": "A token of the configuration, `Authorization: Bearer <secret>`" },
+        "session": { "type": "apiKey", "in": "cookie", "name": auth::COOKIE, "description": "What a one-time link becomes in a browser" },
+    });
+    let Some(paths) = document["paths"].as_object_mut() else {
+        return document;
+    };
+    for (path, item) in paths {
+        let open = !path.starts_with("/api/v1/");
+        for operation in item
+            .as_object_mut()
+            .into_iter()
+            .flat_map(|item| item.values_mut())
+        {
+            if open {
+                operation["security"] = json!([]);
+                continue;
+            }
+            operation["security"] = json!([{ "token": [] }, { "session": [] }]);
+            for (status, why) in [
+                ("401", "no token or session, or not a known one"),
+                (
+                    "403",
+                    "the role may not do this, or the request comes from another site",
+                ),
+            ] {
+                operation["responses"][status] = json!({
+                    "description": why,
+                    "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
+                });
+            }
+        }
+    }
     document
 }
 
@@ -113,19 +161,57 @@ fn versioned() -> OpenApiRouter<Arc<App>> {
 
 /// All routes: the API, the document, health, metrics, login and the page.
 pub fn app(app: Arc<App>) -> Router {
-    let (router, document) = versioned().split_for_parts();
-    let document = Arc::new(document);
+    let (router, _) = versioned().split_for_parts();
+    let document = Arc::new(openapi());
     router
         .route(
             "/api/openapi.json",
             get(move || {
                 let document = Arc::clone(&document);
-                async move { Json(document.as_ref().clone()) }
+                async move { Json(Value::clone(&document)) }
             }),
         )
         .route("/login", get(auth::login))
         .merge(testing::routes())
-        .fallback(crate::console::page)
-        .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
+        .fallback(elsewhere)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(axum::middleware::map_response(guarded))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(app)
+}
+
+/// A page, or a problem when a program asks.
+async fn elsewhere(uri: Uri) -> Response {
+    if uri.path().starts_with("/api/") {
+        return Problem::new(
+            StatusCode::NOT_FOUND,
+            "unknown",
+            "no such route; /api/openapi.json lists them",
+        )
+        .into_response();
+    }
+    crate::console::page(uri).await
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "wrong_method",
+        "this route knows other methods; /api/openapi.json lists them",
+    )
+}
+
+/// Nothing of the API is kept by a browser or taken for something else.
+async fn guarded(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    response
 }

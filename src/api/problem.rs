@@ -1,8 +1,12 @@
 //! Errors as RFC 9457 problem documents: what, why, what to do.
 
 use axum::Json;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -62,6 +66,77 @@ impl Problem {
             "store_unavailable",
             "the database does not answer now; calls go on, try again",
         )
+    }
+}
+
+/// A JSON body; a bad one is 422 with field and reason, an oversized one 413. Read after the caller is known to be allowed.
+pub(super) struct Body<T>(pub(super) Result<T, Problem>);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
+        let parsed = Json::<T>::from_request(request, state).await;
+        Ok(Self(
+            parsed
+                .map(|Json(body)| body)
+                .map_err(|rejection| bad_body(&rejection)),
+        ))
+    }
+}
+
+fn bad_body(rejection: &JsonRejection) -> Problem {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body_too_large",
+            "a body may have 256 KiB",
+        );
+    }
+    let text = rejection.body_text();
+    let reason = text
+        .strip_prefix("Failed to deserialize the JSON body into the target type: ")
+        .unwrap_or(&text);
+    Problem::bad_field(&field_of(reason), reason)
+}
+
+/// The field that a deserialiser's message speaks of: the path before it, or the name it says is missing or unknown.
+fn field_of(reason: &str) -> String {
+    for (start, end) in [("missing field `", "`"), ("unknown field `", "`")] {
+        if let Some(name) = reason
+            .split_once(start)
+            .and_then(|(_, rest)| rest.split_once(end))
+        {
+            return name.0.chars().take(64).collect();
+        }
+    }
+    let is_path = |c: char| c.is_ascii_alphanumeric() || "_.[]".contains(c);
+    match reason.split_once(": ") {
+        Some((path, _)) if !path.is_empty() && path.len() <= 64 && path.chars().all(is_path) => {
+            path.to_owned()
+        }
+        _ => "body".to_owned(),
+    }
+}
+
+/// Query parameters; bad ones are 422 with field and reason.
+pub(super) struct Asked<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        Query::<T>::try_from_uri(&parts.uri)
+            .map(|Query(asked)| Self(asked))
+            .map_err(|rejection| {
+                let text = rejection.body_text();
+                let reason = text
+                    .strip_prefix("Failed to deserialize query string: ")
+                    .unwrap_or(&text);
+                let field = field_of(reason);
+                let field = if field == "body" { "query" } else { &field };
+                Problem::bad_field(field, reason)
+            })
     }
 }
 

@@ -1,13 +1,15 @@
 //! Recordings: metadata, peaks for a picture, and the audio. Each playback is an audit entry.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read as _};
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Json;
-use axum::extract::{Path, Query, Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{Path, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tower_http::services::ServeFile;
@@ -17,11 +19,12 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::auth::Caller;
-use super::problem::Problem;
+use super::problem::{Asked, Problem};
 use crate::clock::Clock;
 use crate::media::session::Codec;
 use crate::media::wav;
 use crate::switch::Role;
+use crate::time::{Millis, Timestamp};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -30,12 +33,19 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(peaks))
 }
 
+/// Ranges asked within this time of each other belong to one playback.
+const PLAYBACK: Millis = Millis::from_secs(600);
+/// Playbacks remembered at once.
+const PLAYBACKS_MAX: usize = 1000;
+
 /// Who may hear recordings.
 const LISTENERS: [Role; 2] = [Role::Seat, Role::Supervisor];
 
 /// A call's sealed recording: tracks, duration, gaps, SHA-256.
+///
+/// Roles: seat, supervisor.
 #[utoipa::path(get, path = "/recordings/{call}", tag = "recordings", params(("call" = String, Path)),
-    responses((status = 200, body = Object), (status = 404, body = Problem)))]
+    responses((status = 200, body = Object), (status = 404, body = Problem, content_type = "application/problem+json")))]
 async fn recording(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -45,9 +55,14 @@ async fn recording(
     app.sealed(&call).await.map(|(metadata, _)| Json(metadata))
 }
 
-/// The audio: a WAV (A-law, 8 kHz) with one channel per party. Ranges are served; each request that starts at the beginning is one playback in the audit list.
+/// The audio: a WAV (A-law, 8 kHz) with one channel per party; ranges are served.
+///
+/// Each playback is an entry of the audit list: a request from the beginning, or from anywhere when the caller has not
+/// played this call in the last ten minutes.
+///
+/// Roles: seat, supervisor.
 #[utoipa::path(get, path = "/recordings/{call}/audio", tag = "recordings", params(("call" = String, Path)),
-    responses((status = 200, description = "audio/wav"), (status = 206, description = "a range of it"), (status = 404, body = Problem)))]
+    responses((status = 200, description = "audio/wav"), (status = 206, description = "a range of it"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, description = "the playback cannot be audited now", body = Problem, content_type = "application/problem+json")))]
 async fn audio(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -56,31 +71,60 @@ async fn audio(
 ) -> Result<Response, Problem> {
     caller.require(&LISTENERS)?;
     let (_, path) = app.sealed(&call).await?;
-    let range = request
-        .headers()
-        .get("range")
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("bytes=0-");
-    if range.starts_with("bytes=0-") {
+    // A link in place of the recorder's file could lead anywhere.
+    let is_file = tokio::fs::symlink_metadata(&path)
+        .await
+        .is_ok_and(|found| found.is_file());
+    if !is_file {
+        return Err(missing("it is not where the recorder put it"));
+    }
+    let range = request.headers().get("range");
+    let from_start = range.is_none_or(|range| range.as_bytes().starts_with(b"bytes=0-"));
+    let now = Clock::process().now();
+    if request.method() == Method::GET && app.playbacks.begins(&caller.name, &call, from_start, now)
+    {
         let audited = app
             .store
-            .audit(
-                Clock::process().now(),
-                &caller.name,
-                "recording.played",
-                &call,
-            )
+            .audit(now, &caller.name, "recording.played", &call)
             .await;
-        audited.map_err(|error| Problem::store(&error))?; // no playback without its trace
+        audited.map_err(|error| {
+            app.playbacks.forget(&caller.name, &call);
+            Problem::store(&error)
+        })?; // no playback without its trace
     }
     match ServeFile::new(path).try_call(request).await {
         Ok(response) => Ok(response.map(axum::body::Body::new)),
-        Err(error) => Ok(Problem::new(
-            axum::http::StatusCode::NOT_FOUND,
-            "audio_missing",
-            format!("the file cannot be read: {error}"),
-        )
-        .into_response()),
+        Err(error) => Err(missing(&format!("it cannot be read: {error}"))),
+    }
+}
+
+fn missing(why: &str) -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "audio_missing",
+        format!("the recording's file is missing: {why}"),
+    )
+}
+
+/// Who plays what: tells a new playback from the further ranges of one.
+#[derive(Default)]
+pub struct Playbacks(Mutex<BTreeMap<(String, String), Timestamp>>);
+
+impl Playbacks {
+    /// Whether this request begins a playback.
+    fn begins(&self, who: &str, call: &str, from_start: bool, now: Timestamp) -> bool {
+        let mut playing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        playing.retain(|_, at| *at + PLAYBACK > now);
+        if playing.len() >= PLAYBACKS_MAX {
+            playing.clear(); // one entry too many is better than one missing
+        }
+        let known = playing.insert((who.to_owned(), call.to_owned()), now);
+        from_start || known.is_none()
+    }
+
+    fn forget(&self, who: &str, call: &str) {
+        let mut playing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        playing.remove(&(who.to_owned(), call.to_owned()));
     }
 }
 
@@ -111,13 +155,15 @@ struct TrackPeaks {
 }
 
 /// Peaks per track, for a waveform with one lane per party.
+///
+/// Roles: seat, supervisor.
 #[utoipa::path(get, path = "/recordings/{call}/peaks", tag = "recordings", params(("call" = String, Path), Wanted),
-    responses((status = 200, body = Peaks), (status = 404, body = Problem)))]
+    responses((status = 200, body = Peaks), (status = 404, body = Problem, content_type = "application/problem+json")))]
 async fn peaks(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(call): Path<String>,
-    Query(wanted): Query<Wanted>,
+    Asked(wanted): Asked<Wanted>,
 ) -> Result<Json<Peaks>, Problem> {
     caller.require(&LISTENERS)?;
     let (metadata, path) = app.sealed(&call).await?;

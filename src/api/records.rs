@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::IntoParams;
@@ -12,8 +12,10 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::auth::Caller;
-use super::problem::Problem;
+use super::problem::{Asked, Problem};
+use crate::clock::Clock;
 use crate::id::CallId;
+use crate::store::records::AuditEntry;
 use crate::switch::Role;
 
 const RECORDS_MAX: u32 = 500;
@@ -24,6 +26,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(record))
         .routes(routes!(deliveries))
         .routes(routes!(send_again))
+        .routes(routes!(audit))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -41,11 +44,13 @@ const fn some() -> u32 {
 }
 
 /// Call records (`ecr/1`), newest first.
+///
+/// Roles: seat, supervisor, module.
 #[utoipa::path(get, path = "/records", tag = "records", params(Search), responses((status = 200, description = "schema/call-record.schema.json", body = [Object])))]
 async fn records(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Query(search): Query<Search>,
+    Asked(search): Asked<Search>,
 ) -> Result<Json<Vec<Value>>, Problem> {
     caller.require(&[Role::Seat, Role::Supervisor, Role::Module])?;
     let limit = search.limit.clamp(1, RECORDS_MAX);
@@ -58,8 +63,10 @@ async fn records(
 }
 
 /// One call record at its newest revision.
+///
+/// Roles: seat, supervisor, module.
 #[utoipa::path(get, path = "/records/{call}", tag = "records", params(("call" = String, Path)),
-    responses((status = 200, description = "schema/call-record.schema.json", body = Object), (status = 404, body = Problem)))]
+    responses((status = 200, description = "schema/call-record.schema.json", body = Object), (status = 404, body = Problem, content_type = "application/problem+json")))]
 async fn record(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -79,11 +86,13 @@ struct Deliveries {
 }
 
 /// Deliveries to modules, newest first: type, sequence, state (pending, delivered, dead), attempts, last error.
+///
+/// Roles: seat, supervisor.
 #[utoipa::path(get, path = "/deliveries", tag = "records", params(Deliveries), responses((status = 200, body = [Object])))]
 async fn deliveries(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Query(wanted): Query<Deliveries>,
+    Asked(wanted): Asked<Deliveries>,
 ) -> Result<Json<Vec<Value>>, Problem> {
     caller.require(&[Role::Seat, Role::Supervisor])?;
     let call = wanted
@@ -104,17 +113,28 @@ async fn deliveries(
 }
 
 /// Send a delivery again, under its own id.
+///
+/// Roles: supervisor.
 #[utoipa::path(post, path = "/deliveries/{id}/send_again", tag = "records", params(("id" = i64, Path)),
-    responses((status = 204), (status = 404, body = Problem)))]
+    responses((status = 204), (status = 404, body = Problem, content_type = "application/problem+json")))]
 async fn send_again(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<i64>,
+    Path(text): Path<String>,
 ) -> Result<axum::http::StatusCode, Problem> {
     caller.require(&[Role::Supervisor])?;
+    let id: i64 = text
+        .parse()
+        .map_err(|_| Problem::unknown("delivery", &text))?;
+    let now = Clock::process().now();
+    let noted = app
+        .store
+        .audit(now, &caller.name, "delivery.sent_again", &text)
+        .await;
+    noted.map_err(|error| Problem::store(&error))?;
     let found = app
         .store
-        .send_again(id, crate::clock::Clock::process().now())
+        .send_again(id, now)
         .await
         .map_err(|error| Problem::store(&error))?;
     if found {
@@ -122,6 +142,34 @@ async fn send_again(
     } else {
         Err(Problem::unknown("delivery", id))
     }
+}
+
+#[derive(Deserialize, IntoParams)]
+struct Audited {
+    /// Only entries about this subject, such as a call's id.
+    #[serde(default)]
+    subject: Option<String>,
+    /// Entries wanted, 1-500, newest first.
+    #[serde(default = "some")]
+    limit: u32,
+}
+
+/// The audit list, newest first: who heard which recording, who sent what again (`at`, `actor`, `action`, `subject`).
+///
+/// Roles: none but admin.
+#[utoipa::path(get, path = "/audit", tag = "operation", params(Audited), responses((status = 200, description = "entries", body = [Object]), (status = 503, description = "the database does not answer", body = Problem, content_type = "application/problem+json")))]
+async fn audit(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Asked(wanted): Asked<Audited>,
+) -> Result<Json<Vec<AuditEntry>>, Problem> {
+    caller.require(&[])?;
+    let limit = wanted.limit.clamp(1, RECORDS_MAX);
+    let found = app
+        .store
+        .audit_entries(wanted.subject.as_deref(), limit)
+        .await;
+    found.map(Json).map_err(|error| Problem::store(&error))
 }
 
 impl App {

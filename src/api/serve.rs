@@ -11,7 +11,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use crate::config::checked::{Api, TlsFiles};
 
 /// How often certificate files are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Open requests may end for this long after a stop.
 const GRACE: Duration = Duration::from_secs(2);
 

@@ -9,11 +9,14 @@
     reason = "a test may fail loudly, read the clock and tell a story in one piece"
 )]
 
+mod api;
 mod audio_plane;
 mod audio_recording;
 mod call_record;
 mod config;
+mod deliver;
 mod enrich;
+mod modules;
 mod one_call;
 mod peers_queue;
 mod peers_sip;

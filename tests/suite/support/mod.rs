@@ -1,6 +1,7 @@
 //! What several tests use.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub mod desk;
 pub mod baresip;
 pub mod one_call;
 pub mod postgres;

@@ -1,0 +1,8 @@
+//! The HTTP API: who may do what, what is refused and how, what is streamed, what leaves a trace.
+
+mod browser;
+mod listener;
+mod matrix;
+mod recordings;
+mod refusals;
+mod streams;
