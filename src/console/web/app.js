@@ -1,129 +1,102 @@
-// The live page. All text goes through textContent: what a caller sends can never become markup.
-import { t, other, swap } from '/text.js';
+// The live page: calls, seats, call-backs, and the commands that the signed-in person may give.
+import { $, api, ask, asking, button, checkAsked, el, rows, setClock, tag, tell, tick, timer } from '/parts.js';
+import { playOrPause, redraw, refresh } from '/record.js';
+import { other, swap, t } from '/text.js';
 
-const $ = (id) => document.getElementById(id);
-const el = (tag, props = {}, ...children) => { const e = Object.assign(document.createElement(tag), props); e.append(...children.filter((c) => c != null)); return e; };
-const tag = (text, tone = '') => el('span', { className: `tag ${tone}`, textContent: text });
-const button = (text, act, stop = false) => el('button', { type: 'button', textContent: text, className: stop ? 'stop' : '', onclick: act });
+let view = null, me = { role: 'seat', seat: null };
+const leads = () => me.role === 'supervisor' || me.role === 'admin';
+const mine = (c) => leads() || (me.seat && c.seat === me.seat);
+const open = (call) => () => view.calls.some((c) => c.call === call);
+const command = (method, path, body) => api(method, path, body).then(() => tell(t().done)).catch((error) => tell(error.message, true));
+const name = (c) => c.caller || c.number || t().unknown;
+const who = (c) => el('span', { className: 'number', textContent: name(c), title: name(c) });
+const tones = { signed_out: '', not_ready: 'warm', ready: 'good', reserved: 'blue', ringing: 'blue', talking: 'blue', wrap_up: 'warm', listening: 'blue', unreachable: 'hot' };
 
-let view = null, ahead = 0; // server clock minus ours, ms: timers agree on every screen
-const ms = (micros) => micros / 1000;
-const now = () => Date.now() + ahead;
-
-async function api(method, path, body) {
-  $('error').replaceChildren();
-  const r = await fetch(`/api/v1${path}`, { method, headers: body ? { 'content-type': 'application/json' } : {}, body: body && JSON.stringify(body) });
-  if (r.ok) return r.status === 204 ? null : r.json();
-  const p = await r.json().catch(() => ({ detail: r.statusText }));
-  $('error').replaceChildren(el('p', { textContent: `${r.status} ${p.code || ''}: ${p.detail}` }));
-  throw new Error(p.detail);
+function askHangUp(c) {
+  ask({ title: t().ask_hang_up(name(c)), yes: t().hang_up, stop: true, alive: open(c.call), run: () => api('POST', `/calls/${c.call}/hang_up`) });
 }
-const command = (method, path, body) => api(method, path, body).catch(() => {});
-
-function timer(from, warm = 8, hot = 10) {
-  const e = el('span', { className: 'timer' });
-  e.dataset.from = ms(from); e.dataset.warm = warm; e.dataset.hot = hot;
-  return e;
+function askParty(c) {
+  ask({ title: t().ask_add, yes: t().add, alive: open(c.call), fields: [{ name: 'number', label: t().ask_number, kind: 'tel' }, { name: 'role', label: t().ask_role, value: 'doctor', choices: Object.entries(t().roles).sort(([a], [b]) => (b === 'doctor') - (a === 'doctor')) }],
+    run: (body) => api('POST', `/calls/${c.call}/parties`, body) });
 }
-function tick() {
-  for (const e of document.querySelectorAll('.timer')) {
-    const s = Math.max(0, (now() - e.dataset.from) / 1000);
-    e.textContent = s < 60 ? `${s.toFixed(1)} s` : `${Math.floor(s / 60)}:${String(Math.floor(s % 60)).padStart(2, '0')}`;
-    e.classList.toggle('hot', s >= e.dataset.hot);
-    e.classList.toggle('warm', s >= e.dataset.warm && s < e.dataset.hot);
-  }
+function askListen(c) {
+  const phones = view.seats.filter((s) => s.supervisor && s.registered).map((s) => [s.seat, s.seat]);
+  ask({ title: t().ask_listen(name(c)), yes: t().listen, alive: open(c.call), fields: [{ name: 'seat', label: t().ask_seat, value: me.seat, choices: phones }], run: (body) => api('POST', `/calls/${c.call}/listen`, body) });
 }
+function askNotReady(seat) {
+  ask({ title: t().ask_not_ready(seat), yes: t().not_ready, fields: [{ name: 'reason', label: t().ask_reason, value: t().reasons[0] }], run: (body) => api('POST', `/seats/${seat}/not_ready`, body) });
+}
+const askClose = (b) => ask({ title: t().ask_close(name(b)), yes: t().close, fields: [{ name: 'outcome', label: t().ask_outcome }], alive: () => view.call_backs.some((one) => one.call_back === b.call_back), run: (body) => api('POST', `/call_backs/${b.call_back}/close`, body) });
 
-const who = (c) => el('span', { className: 'number', textContent: c.caller || t().unknown });
-const tone = { signed_out: '', not_ready: 'warm', ready: 'good', reserved: 'blue', ringing: 'blue', talking: 'blue', wrap_up: 'warm', listening: 'blue', unreachable: 'hot' };
-
-function listenButton(c) {
-  const seats = view.seats.filter((s) => s.supervisor && s.registered);
-  if (!seats.length) return null;
-  return button(t().listen, () => { const seat = seats.length === 1 ? seats[0].seat : prompt(t().ask_seat, seats[0].seat); if (seat) command('POST', `/calls/${c.call}/listen`, { seat }); });
+function listening(c) {
+  if (!leads() || c.state === 'closing') return null;
+  const heard = c.legs.find((l) => l.party.startsWith('listener-'));
+  if (heard) return button('unlisten', t().stop_listening, () => command('DELETE', `/calls/${c.call}/listen/${heard.party.slice(9)}`));
+  return button('listen', t().listen, () => askListen(c), c.phones ? {} : { disabled: true, title: t().no_phone });
 }
 function waitingRow(c) {
-  return el('div', { className: 'row' }, timer(c.received_at), who(c),
-    el('span', { className: 'dim grow', textContent: `${c.called} · ${c.trunk ?? ''}` }),
-    c.position != null ? tag(t().ahead(c.position)) : null, tag(t().call[c.state], 'blue'),
-    c.seat ? tag(`${t().seat} ${c.seat}`) : null, c.wait_exceeded ? tag(t().exceeded, 'hot') : null, listenButton(c));
+  return el('div', { className: 'row' }, timer(c.received_at, 8, 10), who(c), el('span', { className: 'dim small grow', textContent: [c.called, c.trunk].filter(Boolean).join(' · ') }),
+    c.wait_exceeded ? tag(t().exceeded, 'hot') : null, c.position != null ? tag(t().ahead(c.position)) : null,
+    tag(c.seat ? `${t().call[c.state]} ${c.seat}` : t().call[c.state], 'blue'), listening(c));
 }
 function talkRow(c) {
-  const legs = c.legs.map((l) => el('span', {}, tag(`${l.party} ${t().leg[l.state] ?? l.state}`, l.state === 'up' ? 'good' : 'warm'),
-    /^(caller|seat-|listener-)/.test(l.party) ? null : button(t().remove, () => command('DELETE', `/calls/${c.call}/parties/${l.leg}`))));
-  return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at, 1e9, 1e9), who(c), el('span', { className: 'grow' }, ...legs),
-    tag(t().call[c.state], 'good'),
-    button(t().add, () => { const number = prompt(t().ask_number); const role = number && prompt(t().ask_role, 'doctor'); if (role) command('POST', `/calls/${c.call}/parties`, { number, role }); }),
-    listenButton(c), button(t().hang_up, () => command('POST', `/calls/${c.call}/hang_up`), true));
+  const closing = c.state === 'closing';
+  const legs = c.legs.map((l) => [tag([t().party(l.party), t().leg[l.state] ?? l.state].filter(Boolean).join(' '), l.state === 'up' ? 'good' : 'warm'),
+    /^(caller|seat-|listener-)/.test(l.party) || closing || !mine(c) ? null : button(`remove-${l.leg}`, l.state === 'up' ? t().remove : t().cancel, () => command('DELETE', `/calls/${c.call}/parties/${l.leg}`))]);
+  return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at), who(c), el('span', { className: 'legs' }, legs.flat()),
+    c.state === 'talking' ? null : tag(t().call[c.state], closing ? '' : 'blue'),
+    ...(closing || !mine(c) ? [] : [button('add', t().add, () => askParty(c))]), listening(c),
+    ...(closing || !mine(c) ? [] : [button('hang_up', t().hang_up, () => askHangUp(c), { className: 'stop' })]));
 }
 function seatCard(s) {
-  const acts = ['ready', 'wrap_up'].includes(s.state) || s.state === 'not_ready'
-    ? [s.state !== 'ready' ? button(t().ready, () => command('POST', `/seats/${s.seat}/ready`)) : null,
-       s.state !== 'not_ready' ? button(t().not_ready, () => { const reason = prompt(t().ask_reason); if (reason) command('POST', `/seats/${s.seat}/not_ready`, { reason }); }) : null] : [];
-  return el('div', { className: `seat ${tone[s.state]}` }, el('b', { textContent: s.seat }), s.supervisor ? tag(t().supervisor) : null,
-    el('p', { textContent: t().state[s.state] + (s.reason ? ` (${s.reason})` : '') }), timer(s.since, 1e9, 1e9), el('p', {}, ...acts.filter(Boolean)));
+  const acts = [];
+  if (leads() || s.seat === me.seat) {
+    if (['wrap_up', 'not_ready'].includes(s.state)) acts.push(button('ready', t().ready, () => command('POST', `/seats/${s.seat}/ready`)));
+    if (['wrap_up', 'ready'].includes(s.state)) acts.push(button('not_ready', t().not_ready, () => askNotReady(s.seat)));
+  }
+  return el('div', { className: `seat ${tones[s.state]} ${s.seat === me.seat ? 'own' : ''}` }, el('span', {}, el('b', { textContent: s.seat }), s.supervisor ? tag(t().supervisor) : null), timer(s.state === 'signed_out' ? 0 : s.since),
+    el('span', { className: `word ${tones[s.state]}`, textContent: t().state[s.state] + (s.reason && s.state !== 'signed_out' ? ` (${s.reason})` : '') }), acts.length ? el('div', { className: 'acts' }, acts) : null);
 }
-const fill = (id, rows, empty) => $(id).replaceChildren(...(rows.length ? rows : [el('p', { className: 'dim', textContent: empty })]));
+const callBackRow = (b) => el('div', { className: 'row' }, timer(b.due_at, 60, 180), who(b), b.calls > 1 ? tag(`×${b.calls}`, 'hot') : null, el('span', { className: 'grow' }), tag(t()[b.reason] ?? b.reason, 'warm'), button('close', t().close, () => askClose(b)));
 
 function draw() {
   for (const e of document.querySelectorAll('[data-t]')) e.textContent = t()[e.dataset.t];
   $('language').textContent = other();
+  $('me').textContent = [t().role[me.role], me.seat].filter(Boolean).join(' ');
   if (!view) return;
-  $('counters').textContent = t().counters(view);
-  const talking = view.calls.filter((c) => c.answered_at != null), waiting = view.calls.filter((c) => c.answered_at == null);
-  fill('waiting', waiting.map(waitingRow), t().none_waiting);
-  fill('talking', talking.map(talkRow), t().none_talking);
-  $('seats').replaceChildren(el('div', { className: 'grid' }, ...view.seats.map(seatCard)));
-  fill('call-backs', view.call_backs.map((b) => el('div', { className: 'row' }, timer(b.due_at, 30, 60), el('span', { className: 'number grow', textContent: b.number || t().unknown }),
-    b.calls > 1 ? tag(`×${b.calls}`, 'hot') : null, tag(b.reason, 'warm'),
-    button(t().close, () => { const outcome = prompt(t().ask_outcome); if (outcome) command('POST', `/call_backs/${b.call_back}/close`, { outcome }); }))), t().none_call_back);
-  $('alarms').replaceChildren(...view.alarms.map((a) => el('p', { textContent: `⚠ ${a.code} ${a.subject}: ${a.detail}` })));
-  tick();
-}
-
-const facts = (pairs) => el('dl', {}, ...pairs.filter(([, v]) => v).flatMap(([k, v]) => [el('dt', { textContent: k }), el('dd', { textContent: v })]));
-const place = (l) => [l.source, typeof l.civic === 'string' ? l.civic : l.civic?.detail, l.lat != null ? `${l.lat.toFixed(5)}, ${l.lon.toFixed(5)} ${l.crs_source ?? ''}` : '', l.radius_m ? `±${Math.round(l.radius_m)} m` : ''].filter(Boolean).join(' · ');
-
-// Two lanes of peaks, one per track, drawn from what the server computed.
-function lanes(peaks) {
-  const canvas = el('canvas', { width: 1200, height: 192 }), g = canvas.getContext('2d');
-  const colours = getComputedStyle(document.documentElement), h = canvas.height / Math.max(1, peaks.tracks.length);
-  peaks.tracks.forEach((track, lane) => {
-    g.fillStyle = colours.getPropertyValue(['--blue', '--good', '--warm'][lane % 3]) || '#888';
-    track.peaks.forEach((p, i) => { const x = (i / track.peaks.length) * canvas.width, y = Math.max(1, p * h * 0.48); g.fillRect(x, lane * h + h / 2 - y, Math.max(1, canvas.width / track.peaks.length - 0.5), 2 * y); });
-  });
-  return canvas;
-}
-let shown = '';
-async function records() {
-  const [record] = await api('GET', '/records?limit=1').catch(() => []);
-  const rows = await api('GET', '/deliveries?limit=12').catch(() => []);
-  fill('deliveries', rows.length ? [el('table', {}, el('tr', {}, ...t().columns.map((c) => el('th', { textContent: c }))), ...rows.map((d) => el('tr', {},
-    el('td', { textContent: d.destination }), el('td', { textContent: d.type }), el('td', { textContent: d.sequence }),
-    el('td', {}, tag(t()[d.state] ?? d.state, d.state === 'delivered' ? 'good' : d.state === 'dead' ? 'hot' : 'warm')), el('td', { textContent: d.attempts }))))] : [], t().none_delivery);
-  if (!record) { $('record').textContent = t().none_record; return; }
-  const key = `${record.call_id}/${record.rev}/${other()}`;
-  if (key === shown) return; // keeps a playing recording playing
-  shown = key;
-  const line = record.caller?.line ?? {}, cell = record.caller?.network;
-  const parts = [facts([[t().serial, record.serial_no], [t().number, record.caller?.number?.display], [t().received, record.times?.received && new Date(record.times.received).toLocaleString()],
-    [t().wait, record.metrics?.wait_ms != null && `${(record.metrics.wait_ms / 1000).toFixed(1)} s`], [t().seat, record.seats?.map((s) => s.seat_id).join(', ')],
-    [t().outcome, t().outcomes[record.end?.result] ?? record.end?.result], [t().owner, line.owner], [t().address, line.install_address],
-    [t().cell, cell && `${cell.mcc}-${cell.mnc} ${cell.tac}/${cell.cell_id}`], ...(record.locations ?? []).map((l) => [t().place, place(l)]), [t().incident, record.incident_id]])];
-  const recording = record.recordings?.find((r) => r.sealed_at || r.sha256);
-  if (recording) {
-    const peaks = await api('GET', `/recordings/${record.call_id}/peaks?points=600`).catch(() => null);
-    if (peaks) parts.push(el('div', { className: 'lane' }, ...peaks.tracks.map((p, i) => tag(`${t().track} ${i + 1}: ${p.party}`))), lanes(peaks));
-    parts.push(el('audio', { controls: true, preload: 'none', src: `/api/v1/recordings/${record.call_id}/audio` }));
-  } else parts.push(el('p', { className: 'dim', textContent: t().no_recording }));
-  $('record').replaceChildren(...parts);
+  $('counters').replaceChildren(...Object.entries(t().counters).filter(([key]) => key !== 'refused' || view.refused).map(([key, word]) => el('span', { className: (key === 'lost' || key === 'refused') && view[key] ? 'hot' : '' }, word, el('b', { textContent: view[key] }))));
+  $('trunks').replaceChildren(...view.trunks.map((k) => { const e = tag(`${k.trunk} ${k.up ? '✓' : k.up === false ? '✕' : '?'}`, k.up ? 'good' : k.up === false ? 'hot' : ''); e.title = k.up ? t().trunk_up : k.up === false ? `${t().trunk_down}: ${k.detail}` : t().trunk_unknown; return e; }));
+  const phones = view.seats.some((s) => s.supervisor && s.registered);
+  const calls = view.calls.map((c) => ({ ...c, phones, mine: mine(c) }));
+  const waiting = calls.filter((c) => c.answered_at == null && c.state !== 'closing'), talking = calls.filter((c) => c.answered_at != null);
+  $('waiting-count').textContent = waiting.length || ''; $('talking-count').textContent = talking.length || ''; $('call-backs-count').textContent = view.call_backs.length || '';
+  rows($('waiting'), waiting, (c) => c.call, waitingRow, t().none_waiting);
+  rows($('talking'), talking, (c) => c.call, talkRow, t().none_talking);
+  rows($('seats'), view.seats.map((s) => ({ ...s, role: me.role })), (s) => s.seat, seatCard);
+  rows($('call-backs'), view.call_backs.slice(0, 100), (b) => b.call_back, callBackRow, t().none_call_back);
+  rows($('alarms'), view.alarms, (a) => `${a.code} ${a.subject}`, (a) => el('p', {}, `⚠ ${a.code} ${a.subject} `, el('small', { textContent: a.detail })));
+  checkAsked();
 }
 
 function live() {
   const source = new EventSource('/api/v1/live');
-  source.onmessage = (m) => { view = JSON.parse(m.data); ahead = ms(view.at_now) - Date.now(); $('link').textContent = t().up; draw(); };
-  source.onerror = () => { $('link').textContent = t().down; };
+  const link = (up) => { $('link').textContent = up ? t().up : t().down; $('link').classList.toggle('down', !up); };
+  source.onmessage = (m) => { view = JSON.parse(m.data); setClock(view.at_now); link(true); draw(); };
+  source.onerror = () => { link(false); if (source.readyState === EventSource.CLOSED) setTimeout(() => { source.close(); live(); }, 2000); };
 }
-$('language').onclick = () => { swap(); shown = ''; draw(); records(); };
-draw(); live(); records();
-setInterval(tick, 100); setInterval(records, 1500);
+function changeLanguage() { swap(); if (view) $('link').textContent = t().up; draw(); redraw(); }
+const help = () => ask({ title: t().keys, fields: [{ shown: el('dl', {}, t().key_list.flatMap(([key, what]) => [el('dt', {}, el('kbd', { textContent: key })), el('dd', { textContent: what })])) }] });
+
+document.addEventListener('keydown', (e) => {
+  if (asking() || e.ctrlKey || e.altKey || e.metaKey || /^(INPUT|SELECT|TEXTAREA|AUDIO)$/.test(e.target.tagName)) return;
+  const own = view?.calls.find((c) => me.seat && c.seat === me.seat && c.answered_at != null && c.state !== 'closing');
+  const acts = { '?': help, l: changeLanguage, p: playOrPause, r: me.seat && (() => command('POST', `/seats/${me.seat}/ready`)), n: me.seat && (() => askNotReady(me.seat)), t: own && (() => askParty(own)), h: own && (() => askHangUp(own)) };
+  const act = acts[e.key.toLowerCase()];
+  if (act) { e.preventDefault(); act(); }
+});
+$('language').onclick = changeLanguage;
+$('keys').onclick = help;
+draw();
+try { me = await api('GET', '/me'); } catch (error) { tell(error.message, true); }
+draw(); live(); refresh();
+setInterval(tick, 100); setInterval(refresh, 1500);

@@ -1,40 +1,58 @@
 // Every word of the page, in Chinese and English.
 const words = {
   zh: {
-    waiting: '排队', talking: '通话', seats: '坐席', call_backs: '待回拨', last_record: '最近的呼叫记录', deliveries: '推送',
+    name: 'zh', waiting: '排队', talking: '通话', seats: '坐席', call_backs: '待回拨', last_record: '呼叫记录', deliveries: '推送',
     none_waiting: '没有人在等。', none_talking: '没有通话。', none_call_back: '没有待回拨。', none_record: '还没有记录。', none_delivery: '还没有推送。',
-    counters: (v) => `呼入 ${v.arrived} · 接听 ${v.answered} · 放弃 ${v.abandoned} · 丢失 ${v.lost}`,
-    up: '实时', down: '连接断开,正在重连…', ready: '示闲', not_ready: '示忙', hang_up: '挂断', add: '三方', listen: '监听', close: '办结', remove: '移除',
-    ask_number: '拨打哪个号码?', ask_role: '对方是谁? (doctor, 110, 119, 122, crew)', ask_reason: '原因', ask_outcome: '回拨结果', ask_seat: '哪个班长坐席听?',
+    counters: { arrived: '呼入', answered: '接听', abandoned: '放弃', lost: '丢失', refused: '拒绝' },
+    up: '实时', down: '连接断开，正在重连…', no_server: '服务器没有应答，请稍后再试', signed_out: '登录已失效，请用新的一次性链接打开', done: '完成', ok: '好', no: '取消', gone: '呼叫已结束，操作取消',
+    ready: '示闲', not_ready: '示忙', hang_up: '挂断', add: '三方', listen: '监听', stop_listening: '停止监听', close: '办结', remove: '移除', cancel: '取消呼叫', again: '重发',
+    ask_hang_up: (n) => `挂断 ${n} 的通话?`, ask_add: '邀请第三方', ask_number: '号码', ask_role: '对方', ask_not_ready: (s) => `坐席 ${s} 示忙`, ask_reason: '原因', ask_close: (n) => `办结 ${n} 的回拨`, ask_outcome: '回拨结果', ask_listen: (n) => `监听 ${n}`, ask_seat: '用哪个班长坐席听', no_phone: '没有班长话机登录',
+    roles: { doctor: '医生', 110: '110 公安', 119: '119 消防', 122: '122 交警', crew: '车组', interpreter: '翻译', other: '其他' }, reasons: ['离席', '培训', '交接班', '用餐'],
     state: { signed_out: '未登录', not_ready: '示忙', ready: '空闲', reserved: '已分配', ringing: '振铃', talking: '通话', wrap_up: '整理', listening: '监听', unreachable: '连接异常' },
     call: { arriving: '呼入', greeting: '问候', waiting: '等待', offered: '振铃', talking: '通话', conferencing: '三方', closing: '结束' },
-    leg: { ringing: '振铃', early_media: '早期媒体', up: '通', held: '保持', ending: '结束' },
-    supervisor: '班长', ahead: (n) => n === 0 ? '下一位' : `前面 ${n} 位`, exceeded: '超过10秒', unknown: '未知号码', system: '系统',
-    serial: '流水号', number: '号码', received: '呼入', wait: '等待', seat: '坐席', outcome: '结果', place: '位置', owner: '机主', address: '装机地址', incident: '事件', cell: '基站',
-    outcomes: { answered: '接听', abandoned: '放弃', lost: '丢失', refused_capacity: '容量拒绝' }, track: '音轨',
-    columns: ['目的地', '事件', '版本', '状态', '次数'], delivered: '已确认', pending: '等待', dead: '死信', no_recording: '录音尚未完成',
+    leg: { ringing: '振铃', early_media: '早期媒体', up: '', held: '保持', ending: '结束' },
+    party: (p) => p === 'caller' ? '主叫' : p.startsWith('seat-') ? `坐席 ${p.slice(5)}` : p.startsWith('listener-') ? `监听 ${p.slice(9)}` : p,
+    supervisor: '班长', ahead: (n) => n === 0 ? '下一位' : `前面 ${n} 位`, exceeded: '超过 10 秒', unknown: '未知号码', times: (n) => `${n} 次`,
+    serial: '流水号', number: '号码', received: '呼入', wait: '等待', talk: '通话', seat: '坐席', outcome: '结果', place: '位置', owner: '机主', address: '装机地址', incident: '事件', cell: '基站', orders: '派车', history: '历史来电',
+    source: { pidf: '手机定位', ali: '装机地址', line: '装机地址', cell: '基站', seat: '坐席录入' }, order: { order_issued: '派车', issued: '派车', reassigned: '改派', cancelled: '取消' },
+    outcomes: { answered: '接听', abandoned: '放弃', lost: '丢失', refused_capacity: '容量拒绝', open: '进行中' },
+    abandoned: '放弃', lost: '丢失', refused_capacity: '容量拒绝', orphaned: '中断',
+    columns: ['时间', '目的地', '事件', '序号', '状态', '次数', ''], delivered: '已确认', pending: '待送', dead: '死信', no_recording: '录音尚未完成', no_recording_ever: '没有录音', recording: '录音',
+    problem: { wrong_state: '现在不能这样做', not_allowed: '没有权限', unknown: '不存在', bad_field: '内容有误', busy: '系统忙', late: '没有及时应答', store_unavailable: '数据库不可用', cross_site: '跨站请求被拒' },
+    keys: '按键', key_list: [['?', '本帮助'], ['L', '中文 / English'], ['R', '示闲 (本坐席)'], ['N', '示忙 (本坐席)'], ['T', '三方 (本坐席的通话)'], ['H', '挂断 (本坐席的通话, 需确认)'], ['P', '播放 / 暂停录音'], ['Esc', '关闭对话框 (不会挂断)']],
+    role: { seat: '坐席', supervisor: '班长', module: '模块', admin: '管理员' }, trunk_up: '通', trunk_down: '不通', trunk_unknown: '未知',
   },
   en: {
-    waiting: 'Waiting', talking: 'Talking', seats: 'Seats', call_backs: 'To call back', last_record: 'Last call record', deliveries: 'Deliveries',
+    name: 'en', waiting: 'Waiting', talking: 'Talking', seats: 'Seats', call_backs: 'To call back', last_record: 'Call records', deliveries: 'Deliveries',
     none_waiting: 'Nobody waits.', none_talking: 'No talk.', none_call_back: 'Nobody to call back.', none_record: 'No record yet.', none_delivery: 'No delivery yet.',
-    counters: (v) => `arrived ${v.arrived} · answered ${v.answered} · abandoned ${v.abandoned} · lost ${v.lost}`,
-    up: 'live', down: 'disconnected, trying again…', ready: 'Ready', not_ready: 'Not ready', hang_up: 'Hang up', add: 'Add party', listen: 'Listen', close: 'Close', remove: 'Remove',
-    ask_number: 'Which number?', ask_role: 'Who is it? (doctor, 110, 119, 122, crew)', ask_reason: 'Reason', ask_outcome: 'What came of it?', ask_seat: 'Which supervisor seat listens?',
+    counters: { arrived: 'arrived', answered: 'answered', abandoned: 'abandoned', lost: 'lost', refused: 'refused' },
+    up: 'live', down: 'disconnected, trying again…', no_server: 'the server does not answer; try again', signed_out: 'your session has ended; open a fresh one-time link', done: 'done', ok: 'OK', no: 'Cancel', gone: 'the call has ended; nothing was done',
+    ready: 'Ready', not_ready: 'Not ready', hang_up: 'Hang up', add: 'Add party', listen: 'Listen', stop_listening: 'Stop listening', close: 'Close', remove: 'Remove', cancel: 'Cancel ringing', again: 'Send again',
+    ask_hang_up: (n) => `Hang up on ${n}?`, ask_add: 'Add a third party', ask_number: 'Number', ask_role: 'Who', ask_not_ready: (s) => `Seat ${s} not ready`, ask_reason: 'Reason', ask_close: (n) => `Close the call-back of ${n}`, ask_outcome: 'What came of it', ask_listen: (n) => `Listen to ${n}`, ask_seat: 'On which supervisor phone', no_phone: 'no supervisor phone is registered',
+    roles: { doctor: 'doctor', 110: '110 police', 119: '119 fire', 122: '122 traffic', crew: 'crew', interpreter: 'interpreter', other: 'other' }, reasons: ['away', 'training', 'handover', 'meal'],
     state: { signed_out: 'signed out', not_ready: 'not ready', ready: 'ready', reserved: 'reserved', ringing: 'ringing', talking: 'talking', wrap_up: 'wrap-up', listening: 'listening', unreachable: 'unreachable' },
     call: { arriving: 'arriving', greeting: 'greeting', waiting: 'waiting', offered: 'ringing', talking: 'talking', conferencing: 'three-way', closing: 'closing' },
-    leg: { ringing: 'ringing', early_media: 'early media', up: 'up', held: 'held', ending: 'ending' },
-    supervisor: 'supervisor', ahead: (n) => n === 0 ? 'next' : `${n} ahead`, exceeded: 'over 10 s', unknown: 'unknown number', system: 'system',
-    serial: 'Serial', number: 'Number', received: 'Received', wait: 'Wait', seat: 'Seat', outcome: 'Outcome', place: 'Place', owner: 'Owner', address: 'Address', incident: 'Incident', cell: 'Cell',
-    outcomes: { answered: 'answered', abandoned: 'abandoned', lost: 'lost', refused_capacity: 'refused: capacity' }, track: 'track',
-    columns: ['Destination', 'Event', 'Rev', 'State', 'Tries'], delivered: 'acknowledged', pending: 'waiting', dead: 'dead letter', no_recording: 'the recording is not complete yet',
+    leg: { ringing: 'ringing', early_media: 'early media', up: '', held: 'held', ending: 'ending' },
+    party: (p) => p.startsWith('seat-') ? `seat ${p.slice(5)}` : p.startsWith('listener-') ? `listener ${p.slice(9)}` : p,
+    supervisor: 'supervisor', ahead: (n) => n === 0 ? 'next' : `${n} ahead`, exceeded: 'over 10 s', unknown: 'unknown number', times: (n) => `${n} times`,
+    serial: 'Serial', number: 'Number', received: 'Received', wait: 'Wait', talk: 'Talk', seat: 'Seat', outcome: 'Outcome', place: 'Place', owner: 'Owner', address: 'Address', incident: 'Incident', cell: 'Cell', orders: 'Vehicles', history: 'Earlier calls',
+    source: { pidf: 'phone', ali: 'line', line: 'line', cell: 'cell', seat: 'seat' }, order: { order_issued: 'sent', issued: 'sent', reassigned: 'reassigned', cancelled: 'cancelled' },
+    outcomes: { answered: 'answered', abandoned: 'abandoned', lost: 'lost', refused_capacity: 'refused: capacity', open: 'open' },
+    abandoned: 'abandoned', lost: 'lost', refused_capacity: 'refused: capacity', orphaned: 'cut off',
+    columns: ['Time', 'Destination', 'Event', 'No.', 'State', 'Tries', ''], delivered: 'acknowledged', pending: 'waiting', dead: 'dead letter', no_recording: 'the recording is not complete yet', no_recording_ever: 'no recording', recording: 'recording',
+    problem: { wrong_state: 'Not possible now', not_allowed: 'Not allowed', unknown: 'Not there', bad_field: 'Not understood', busy: 'Busy', late: 'No answer in time', store_unavailable: 'Database unavailable', cross_site: 'Refused: foreign page' },
+    keys: 'Keys', key_list: [['?', 'this help'], ['L', '中文 / English'], ['R', 'ready (own seat)'], ['N', 'not ready (own seat)'], ['T', 'add party (own call)'], ['H', 'hang up (own call, asks first)'], ['P', 'play / pause the recording'], ['Esc', 'close a dialog (never hangs up)']],
+    role: { seat: 'seat', supervisor: 'supervisor', module: 'module', admin: 'admin' }, trunk_up: 'up', trunk_down: 'down', trunk_unknown: 'not known',
   },
 };
 
 let language = localStorage.getItem('language') || (navigator.language.startsWith('zh') ? 'zh' : 'en');
+const say = () => { document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en'; };
+say();
 export const t = () => words[language];
 export const other = () => (language === 'zh' ? 'EN' : '中文');
 export function swap() {
   language = language === 'zh' ? 'en' : 'zh';
   localStorage.setItem('language', language);
-  document.documentElement.lang = language === 'zh' ? 'zh-CN' : 'en';
+  say();
 }
