@@ -52,6 +52,8 @@ pub enum DemoError {
     Phone(#[from] crate::sim::phone::PhoneError),
     #[error("prompts: {0}")]
     Prompt(#[from] crate::media::prompt::PromptError),
+    #[error("no certificate for real phones: {0}")]
+    Certificate(#[from] rcgen::Error),
     #[error("the call was made, but {0}")]
     Check(String),
 }
@@ -64,17 +66,27 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     let scratch = tempdir()?;
     let dir = options.dir.clone().unwrap_or_else(|| scratch.path.clone());
     let mut centre = Centre::new(&dir, 3);
+    // 802 and 803 are for real phones; a busy evening needs more people who answer.
+    let seats = people::simulated_seats(options.load);
+    for seat in seats
+        .iter()
+        .filter(|seat| !centre.seats.iter().any(|(id, _)| id == *seat))
+        .cloned()
+        .collect::<Vec<_>>()
+    {
+        centre.seats.push((seat, false));
+    }
     centre.api = free_address(options.port)?;
     say("starting the modules, two carriers and their callers");
     let mut world = World::start(&mut centre).await?;
     if let Some(host) = options.host {
         open_to(host, &mut centre)?;
     }
-    if options.once {
-        centre
-            .lines
-            .insert("timers", vec!["wrap_up_ms = 1000".to_owned()]);
-    }
+    // A practice centre does not make people wait for wrap-up.
+    let wrap_up_ms = if options.once { 1000 } else { 4000 };
+    centre
+        .lines
+        .insert("timers", vec![format!("wrap_up_ms = {wrap_up_ms}")]);
     let path = centre.write()?;
     let (config, _) = config::load(&path).map_err(|faults| {
         DemoError::Config(
@@ -85,6 +97,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
                 .join("; "),
         )
     })?;
+    say("starting the engine: database, journal, prompts, media, SIP, page");
     let engine = engine::start(config).await?;
     let outcome = if options.once {
         check::one_call(&engine, &mut centre, &mut world).await
@@ -115,7 +128,11 @@ async fn play(
         engine.one_time_path(person)
     ));
     for (name, address) in world.modules() {
-        say(&format!("module http://{address}   {name}"));
+        let what = match name {
+            "dispatch" => "dispatch: what it received; send, change and cancel vehicles",
+            _ => "EMR: the record of every call",
+        };
+        say(&format!("module http://{address}   {what}"));
     }
     say(&format!(
         "files  {}   (configuration, journal, recordings)",
@@ -126,49 +143,94 @@ async fn play(
     }
     say("a simulated seat answers when no real one does; Ctrl-C ends the demo");
     let callers = options.load.map_or(1, u32::from);
+    let seats = people::simulated_seats(options.load);
     tokio::select! {
-        result = people::live(engine, centre, world, callers) => result,
+        result = people::live(engine, centre, world, callers, &seats) => result,
         () = stop => { say("ending: no new calls, open calls are released"); Ok(()) }
     }
 }
 
-/// A listener at `host` for real phones, and seats for them.
+/// Listeners at `host` for real phones: UDP, TCP and, with a certificate of a throw-away CA, TLS.
 fn open_to(host: IpAddr, centre: &mut Centre) -> Result<(), DemoError> {
     let sip = free_address_at(host, 5060)?;
     centre.listeners.push(("network".to_owned(), "udp", sip));
     centre
         .listeners
         .push(("network-tcp".to_owned(), "tcp", sip));
+    let [certificate, key] = certificate(host, centre)?;
+    let tls = free_address_at(host, 5061)?;
+    centre.more.push_str(&format!(
+        "\n[sip.listeners.network-tls]\ntransport = \"tls\"\nbind = \"{tls}\"\ncertificate = \"{}\"\nkey = \"{}\"\n",
+        certificate.display(),
+        key.display(),
+    ));
+    // Media of real phones comes to this machine's address, that of the demo's own telephones too.
     centre
         .lines
         .insert("media", vec![format!("advertised = \"{host}\"")]);
+    centre.media = IpAddr::from([0, 0, 0, 0]);
     Ok(())
+}
+
+/// A certificate for `host` under a CA that nobody trusts until a person installs `ca.pem`.
+fn certificate(host: IpAddr, centre: &Centre) -> Result<[PathBuf; 2], DemoError> {
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+    let key = KeyPair::generate()?;
+    let mut authority = CertificateParams::new(Vec::new())?;
+    authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    authority
+        .distinguished_name
+        .push(DnType::CommonName, "Firstring demo (throw-away)");
+    let root = authority.self_signed(&key)?;
+    let issuer = Issuer::new(authority, key);
+    let own_key = KeyPair::generate()?;
+    let own = CertificateParams::new(vec![host.to_string()])?.signed_by(&own_key, &issuer)?;
+    let path = |name: &str| centre.dir.join(name);
+    std::fs::create_dir_all(&centre.dir)?;
+    std::fs::write(path("ca.pem"), root.pem())?;
+    std::fs::write(path("network.pem"), own.pem())?;
+    let secret = path("network.key");
+    std::fs::write(&secret, own_key.serialize_pem())?;
+    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok([path("network.pem"), secret])
 }
 
 /// What to type into a softphone, and a QR of it.
 fn phone_card(engine: &Engine, centre: &mut Centre, host: IpAddr) {
-    let port = engine
-        .addresses()
-        .sip
-        .iter()
-        .find(|(id, ..)| id == "network")
-        .map_or(5060, |(_, _, address)| address.port());
+    let port = |name: &str| {
+        let bound = engine.addresses().sip.iter().find(|(id, ..)| id == name);
+        bound.map_or(5060, |(_, _, address)| address.port())
+    };
+    let (plain, tls) = (port("network"), port("network-tls"));
+    say("");
+    say("phones on this network (Linphone, MicroSIP, Zoiper, a desk phone):");
+    say(&format!(
+        "  server  {host}:{plain} (UDP or TCP), {host}:{tls} (TLS, trust {}/ca.pem)",
+        centre.dir.display()
+    ));
+    say("  codec   PCMA (G.711 A-law); DTMF as RFC 2833/4733");
     for (seat, role) in [
-        ("802", "seat"),
-        ("803", "phone that dials 120"),
-        ("800", "supervisor"),
+        (
+            "802",
+            "a seat: calls ring here, the simulated seats stand back",
+        ),
+        ("803", "dial 120 from this one"),
+        ("800", "the supervisor's phone, for listening"),
     ] {
         let secret = centre.secret(&format!("seat-{seat}"));
-        say(&format!(
-            "phone  {role}: user {seat}, password {secret}, server {host}:{port} (UDP or TCP), codec PCMA"
-        ));
+        say(&format!("  user    {seat}   password {secret}   {role}"));
     }
-    let text = format!("sip:802@{host}:{port}");
-    if let Ok(code) = qrcode::QrCode::new(text.as_bytes()) {
+    say("  scan to dial 120 from a phone that is signed in:");
+    let text = format!("sip:120@{host}:{plain}");
+    if let Ok(code) =
+        qrcode::QrCode::with_error_correction_level(text.as_bytes(), qrcode::EcLevel::L)
+    {
+        // Two modules per character: as small as a terminal can show it.
         let picture = code
-            .render::<char>()
+            .render::<qrcode::render::unicode::Dense1x2>()
             .quiet_zone(true)
-            .module_dimensions(2, 1)
+            .dark_color(qrcode::render::unicode::Dense1x2::Light)
+            .light_color(qrcode::render::unicode::Dense1x2::Dark)
             .build();
         say(&picture);
     }

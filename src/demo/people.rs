@@ -5,22 +5,45 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::DemoError;
 use super::world::{World, speeches};
+use crate::api::Commands;
 use crate::engine::Engine;
 use crate::id::SeatId;
 use crate::media::prompt;
 use crate::sim::centre::Centre;
 use crate::sim::phone::{Dial, Phone, Speech};
-use crate::switch::{Actor, Command, SeatState};
+use crate::switch::{Actor, Command, SeatState, View};
+use crate::time::Millis;
 
-/// The simulated seat's id.
-const SEAT: &str = "801";
+/// The first simulated seat; a busy evening has further ones from 811.
+pub const SEAT: &str = "801";
 /// It picks up after this.
 const SEAT_RINGS: Duration = Duration::from_secs(3);
+/// A demo centre's people ring back after this, so that the list does not grow without end.
+const CALL_BACK_AFTER: Millis = Millis::from_secs(45);
+/// A caller whom nobody answers gives up after this.
+const CALLER_WAITS: Duration = Duration::from_secs(40);
+/// What a caller says before he hangs up takes this much longer than his words.
+const TALK_MORE: Duration = Duration::from_secs(12);
 /// Pause of one caller's line between two calls, when it is a quiet evening.
 const QUIET: Duration = Duration::from_secs(12);
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The seats that answer when no real one does: enough that most callers are answered, few enough that some wait.
+#[must_use]
+pub fn simulated_seats(load: Option<u16>) -> Vec<String> {
+    let further = load.map_or(0, |callers| callers.saturating_mul(2) / 3);
+    std::iter::once(SEAT.to_owned())
+        .chain(
+            (811..)
+                .take(usize::from(further))
+                .map(|seat: u32| seat.to_string()),
+        )
+        .collect()
+}
 
 /// People call and a seat answers, until the demo is stopped.
 pub async fn live(
@@ -28,16 +51,26 @@ pub async fn live(
     centre: &mut Centre,
     world: &mut World,
     callers: u32,
+    seats: &[String],
 ) -> Result<(), DemoError> {
     let sip = sip_address(engine)?;
     let prompts = centre.prompts();
     let said = Arc::new(speeches(&prompts)?);
-    world.keep(seat_answers(
-        sip,
-        centre.secret(&format!("seat-{SEAT}")),
-        seat_speech(&prompts)?,
+    let seat_says = seat_speech(&prompts)?;
+    for seat in seats {
+        let secret = centre.secret(&format!("seat-{seat}"));
+        world.keep(seat_answers(seat.clone(), sip, secret, seat_says.clone()));
+    }
+    let simulated: Arc<[SeatId]> = seats
+        .iter()
+        .map(|seat| SeatId::from(seat.as_str()))
+        .collect();
+    world.keep(yield_to_real_seats(
+        Arc::clone(&simulated),
+        engine.commands(),
+        engine.view(),
     ));
-    world.keep(yield_to_real_seats(engine.commands(), engine.view()));
+    world.keep(ring_back(engine.commands(), engine.view()));
     for n in 0..callers {
         let carrier = world
             .carriers
@@ -49,6 +82,7 @@ pub async fn live(
             carrier,
             sip,
             Arc::clone(&said),
+            engine.view(),
             callers > 1,
         ));
     }
@@ -85,9 +119,9 @@ fn seat_speech(prompts: &Path) -> Result<Speech, DemoError> {
 }
 
 /// The simulated seat: registered for ever, answers after 3 s, waits for the caller to hang up.
-async fn seat_answers(sip: SocketAddr, secret: String, speech: Speech) {
+async fn seat_answers(seat: String, sip: SocketAddr, secret: String, speech: Speech) {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
-    let Ok(mut phone) = Phone::new(loopback, sip, SEAT, &secret).await else {
+    let Ok(mut phone) = Phone::new(loopback, sip, &seat, &secret).await else {
         return;
     };
     loop {
@@ -104,32 +138,40 @@ async fn seat_answers(sip: SocketAddr, secret: String, speech: Speech) {
     }
 }
 
-/// While a real seat is there, the simulated one takes no calls.
+/// While a real seat is there, the simulated ones take no calls; else each of them is ready.
 async fn yield_to_real_seats(
-    commands: crate::api::Commands,
-    mut view: tokio::sync::watch::Receiver<Arc<crate::switch::View>>,
+    simulated: Arc<[SeatId]>,
+    commands: Commands,
+    mut view: watch::Receiver<Arc<View>>,
 ) {
-    let mut real_before = None;
     loop {
-        let real = view.borrow_and_update().seats.iter().any(|seat| {
-            seat.seat.as_str() != SEAT
+        let now = Arc::clone(&view.borrow_and_update());
+        let real = now.seats.iter().any(|seat| {
+            !simulated.contains(&seat.seat)
                 && !seat.supervisor
                 && seat.registered
                 && seat.state != SeatState::NotReady
         });
-        if real_before != Some(real) {
-            let seat = SeatId::from(SEAT);
-            let command = if real {
-                Command::SeatNotReady {
-                    seat,
+        for seat in now
+            .seats
+            .iter()
+            .filter(|seat| simulated.contains(&seat.seat))
+        {
+            let id = seat.seat.clone();
+            let command = match (
+                real,
+                seat.state == SeatState::Ready,
+                seat.state == SeatState::NotReady,
+            ) {
+                (true, true, _) => Command::SeatNotReady {
+                    seat: id,
                     reason: "有真实坐席".to_owned(),
-                }
-            } else {
-                Command::SeatReady { seat }
+                },
+                // Also one that missed a call.
+                (false, _, true) => Command::SeatReady { seat: id },
+                _ => continue,
             };
-            if commands.submit(Actor::Engine, command).await.is_ok() {
-                real_before = Some(real);
-            }
+            drop(commands.submit(Actor::Engine, command).await);
         }
         if view.changed().await.is_err() {
             return;
@@ -138,12 +180,45 @@ async fn yield_to_real_seats(
     }
 }
 
+/// Somebody at the simulated seat rings back and closes what has waited long enough.
+async fn ring_back(commands: Commands, mut view: watch::Receiver<Arc<View>>) {
+    loop {
+        let now = Arc::clone(&view.borrow_and_update());
+        for entry in &now.call_backs {
+            if entry.due_at + CALL_BACK_AFTER < now.at {
+                let command = Command::CloseCallBack {
+                    call_back: entry.call_back,
+                    outcome: "已回拨，无需派车（演示）".to_owned(),
+                };
+                let person = Actor::Seat(SeatId::from(SEAT));
+                drop(commands.submit(person, command).await);
+            }
+        }
+        if view.changed().await.is_err() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
+/// Wait until somebody answers the call of `number`, as long as a caller has patience; whether somebody did.
+async fn answered(view: &mut watch::Receiver<Arc<View>>, number: &str) -> bool {
+    let digits = |text: &str| text.replace(|c: char| !c.is_ascii_digit(), "");
+    let found = view.wait_for(|view| {
+        view.calls
+            .iter()
+            .any(|call| digits(&call.caller) == number && call.answered_at.is_some())
+    });
+    tokio::time::timeout(CALLER_WAITS, found).await.is_ok()
+}
+
 /// One caller's line: calls, tells what happened, hangs up, and some time later somebody else calls.
 async fn caller_calls(
     n: u32,
     carrier: IpAddr,
     sip: SocketAddr,
     speeches: Arc<Vec<Speech>>,
+    mut view: watch::Receiver<Arc<View>>,
     busy: bool,
 ) {
     let mut round = n;
@@ -152,8 +227,8 @@ async fn caller_calls(
             .get(usize::try_from(round).unwrap_or(0) % speeches.len().max(1))
             .cloned()
             .unwrap_or_default();
-        let talk_for = Duration::from_millis(u64::try_from(speech.samples.len() / 8).unwrap_or(0))
-            + Duration::from_secs(12);
+        let talk_for =
+            Duration::from_millis(u64::try_from(speech.samples.len() / 8).unwrap_or(0)) + TALK_MORE;
         let user = if round % 2 == 0 {
             format!("138{:08}", 100_000 + u64::from(round) * 7919)
         } else {
@@ -162,7 +237,10 @@ async fn caller_calls(
         if let Ok(mut phone) = Phone::new(SocketAddr::new(carrier, 0), sip, &user, "").await
             && let Ok(talk) = phone.call(&dial(round), speech, PATIENCE).await
         {
-            tokio::time::sleep(talk_for).await;
+            // Whom nobody answers gives up; who is answered talks to the end.
+            if answered(&mut view, &user).await {
+                tokio::time::sleep(talk_for).await;
+            }
             drop(phone.hang_up(talk).await);
         }
         let pause = if busy {

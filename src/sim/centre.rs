@@ -2,7 +2,7 @@
 //! The demo, the tests and the benches start the engine from it, so what they run is what an operator runs.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +25,8 @@ pub struct Centre {
     pub destinations: Vec<(String, String)>,
     /// URL of a line-data source, with `{number}`.
     pub line_data: Option<String>,
+    /// Where media ports are bound.
+    pub media: IpAddr,
     /// Further TOML, put at the end.
     pub more: String,
     /// Lines put into a section that is written here, by section name.
@@ -63,6 +65,7 @@ impl Centre {
                 .collect(),
             destinations: Vec::new(),
             line_data: None,
+            media: loopback.ip(),
             more: String::new(),
             lines: BTreeMap::new(),
             secrets: BTreeMap::new(),
@@ -138,7 +141,7 @@ impl Centre {
                     "profiles = \"{}\"",
                     self.share.join("sip-profiles").display()
                 )],
-                "media" => vec!["bind = \"127.0.0.1\"".to_owned()],
+                "media" => vec![format!("bind = \"{}\"", self.media)],
                 _ => Vec::new(),
             };
             let own: Vec<&str> = own.iter().map(String::as_str).collect();
