@@ -1,8 +1,8 @@
 //! What several tests use.
 #![allow(dead_code, reason = "each test uses its part")]
 
-pub mod desk;
 pub mod baresip;
+pub mod desk;
 pub mod one_call;
 pub mod postgres;
 pub mod rtp_peer;
