@@ -41,7 +41,7 @@ function waitingRow(c) {
 }
 function talkRow(c) {
   const closing = c.state === 'closing';
-  const legs = c.legs.map((l) => [tag([t().party(l.party), t().leg[l.state] ?? l.state].filter(Boolean).join(' '), l.state === 'up' ? 'good' : 'warm'),
+  const legs = c.legs.filter((l) => l.party !== 'caller' || l.state !== 'up').map((l) => [tag([t().party(l.party), t().leg[l.state] ?? l.state].filter(Boolean).join(' '), l.state === 'up' ? 'good' : 'warm'),
     /^(caller|seat-|listener-)/.test(l.party) || closing || !mine(c) ? null : button(`remove-${l.leg}`, l.state === 'up' ? t().remove : t().cancel, () => command('DELETE', `/calls/${c.call}/parties/${l.leg}`))]);
   return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at), who(c), el('span', { className: 'legs' }, legs.flat()),
     c.state === 'talking' ? null : tag(t().call[c.state], closing ? '' : 'blue'),
