@@ -54,7 +54,8 @@ pub struct Owner {
     view: watch::Sender<Arc<View>>,
     clock: Clock,
     last_at: Timestamp,
-    last_snapshot: tokio::time::Instant,
+    /// None until the start is settled: the first snapshot follows it, so that no later start replays earlier ones.
+    last_snapshot: Option<tokio::time::Instant>,
     journal_late: bool,
     beat: watch::Sender<Timestamp>,
 }
@@ -84,7 +85,7 @@ impl Owner {
             view,
             clock: Clock::process(),
             last_at: Timestamp::default(),
-            last_snapshot: tokio::time::Instant::now(),
+            last_snapshot: None,
             journal_late: false,
             beat,
         }
@@ -96,7 +97,9 @@ impl Owner {
         while self.wait(&mut batch, &mut stopped).await {
             self.handle_batch(&mut batch).await;
             self.look_at_journal().await;
-            if self.last_snapshot.elapsed() >= SNAPSHOT_EVERY
+            if self
+                .last_snapshot
+                .is_none_or(|at| at.elapsed() >= SNAPSHOT_EVERY)
                 || self.state.since.len() >= SINCE_SNAPSHOT_MAX
             {
                 self.take_snapshot();
@@ -232,7 +235,7 @@ impl Owner {
     }
 
     fn take_snapshot(&mut self) {
-        self.last_snapshot = tokio::time::Instant::now();
+        self.last_snapshot = Some(tokio::time::Instant::now());
         self.state.remember();
         self.journal.snapshot(&self.state.snapshot);
     }
