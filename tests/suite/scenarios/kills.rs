@@ -44,7 +44,7 @@ async fn every_caller_who_was_answered_has_a_record_with_an_outcome_however_ofte
         let phone = scene::seat(&mut server, id).await;
         seats.spawn(work(phone, Arc::clone(&over)));
     }
-    let (mut answered, mut down) = (Vec::new(), Vec::new());
+    let (mut answered, mut unanswered, mut down) = (Vec::new(), Vec::new(), Vec::new());
     for cycle in 0..cycles {
         let mut callers = JoinSet::new();
         for n in 0..CALLS {
@@ -59,13 +59,13 @@ async fn every_caller_who_was_answered_has_a_record_with_an_outcome_however_ofte
                         Duration::from_secs(8),
                     )
                     .await;
-                let was_answered = got.is_ok();
+                let refused = got.as_ref().err().map(ToString::to_string);
                 tokio::time::sleep(Duration::from_millis(300)).await;
                 if let Ok(talk) = got {
                     // Whoever was cut off has been told by a BYE; his own meets nobody.
                     drop(tokio::time::timeout(Duration::from_secs(1), phone.hang_up(talk)).await);
                 }
-                (number, was_answered)
+                (number, refused)
             });
         }
         // 40 ms to 640 ms into the cycle, spread by a stride that meets no rhythm of ours.
@@ -75,11 +75,17 @@ async fn every_caller_who_was_answered_has_a_record_with_an_outcome_however_ofte
         server.restart();
         down.push(killed.elapsed().as_millis());
         while let Some(caller) = callers.join_next().await {
-            let (number, was_answered) = caller.unwrap();
-            assert!(was_answered, "{number} was never answered");
+            let (number, refused) = caller.unwrap();
+            // Killed between the 100 and the 200: a caller who has heard a 100 does not repeat his INVITE.
+            if let Some(why) = refused {
+                unanswered.push(format!("{number}: {why}"));
+                continue;
+            }
             answered.push(number);
         }
     }
+    // At most one INVITE of a cycle can be in that gap, and it is a few milliseconds long.
+    assert!(unanswered.len() <= 1 + down.len() / 10, "{unanswered:?}");
     over.store(true, Ordering::Relaxed);
     server
         .wait_for("/api/v1/calls", "all calls to be over", |calls| {
@@ -124,7 +130,7 @@ async fn every_caller_who_was_answered_has_a_record_with_an_outcome_however_ofte
     let replayed = firstring::engine::replay(&server.centre.dir.join("journal")).unwrap();
     assert_eq!(said.trim(), format!("state {}", replayed.state_hash));
     println!(
-        "{cycles} kills, {} callers answered, {} records, ms from kill to ready: {down:?}",
+        "{cycles} kills, {} callers answered ({unanswered:?} not), {} records, ms from kill to ready: {down:?}",
         answered.len(),
         records.len()
     );
