@@ -130,7 +130,6 @@ pub fn run_for(seed: u64, minutes: u32) -> Result<Summary, Box<Violation>> {
 }
 
 /// Runs one seed and gives every Input with what came of it, for reading.
-#[must_use]
 pub fn trace(seed: u64, minutes: u32) -> (Result<Summary, Box<Violation>>, Vec<String>) {
     let mut world = world::World::new(seed, minutes, None);
     world.keep_trail();

@@ -256,7 +256,7 @@ impl World {
         let picks_up = self.chance.span(800, 7000);
         let early = self.chance.span(300, 3000);
         let manner = self.chance.below(100);
-        if manner < 92 && manner >= 4 {
+        if (4..92).contains(&manner) {
             self.plan_far(Millis(rings.0 / 2), leg, FarAct::Trying);
             self.plan_far(rings, leg, FarAct::Ring);
         }

@@ -266,13 +266,14 @@ impl World {
         if self.trail.len() >= self.trail_max {
             self.trail.pop_front();
         }
-        let text = match &input.kind {
-            InputKind::Arrived { arrival } => {
-                format!("Arrived {} leg {}", arrival.call, arrival.leg)
-            }
-            InputKind::Started { .. } => String::from("Started"),
-            InputKind::PolicyChanged { .. } => String::from("PolicyChanged"),
-            other => format!("{other:?}"),
+        let text = if let InputKind::Arrived { arrival } = &input.kind {
+            format!("Arrived {} leg {}", arrival.call, arrival.leg)
+        } else if let InputKind::Started { .. } = &input.kind {
+            String::from("Started")
+        } else if let InputKind::PolicyChanged { .. } = &input.kind {
+            String::from("PolicyChanged")
+        } else {
+            format!("{:?}", input.kind)
         };
         let at = input.at.millis_since(self.start);
         self.trail.push_back(format!("+{at} ms {text}"));
