@@ -115,11 +115,8 @@ impl Switch {
     }
 }
 
-/// Withheld and empty numbers are never the same person.
+/// The same number is the same caller, also when it is not to be shown. Without a number nobody is the same.
 fn same_caller(a: &Number, b: &Number) -> bool {
-    if a.anonymous || b.anonymous {
-        return false;
-    }
     match (&a.e164, &b.e164) {
         (Some(a), Some(b)) => a == b,
         (None, None) => !a.display.is_empty() && a.display == b.display,

@@ -330,6 +330,19 @@ fn withheld_numbers_get_call_back_entries_of_their_own() {
 }
 
 #[test]
+fn caller_whose_number_is_not_to_be_shown_is_still_one_caller() {
+    let mut rig = Rig::new();
+    for _ in 0..2 {
+        let mut arrival = rig.arrival("ct");
+        arrival.caller = String::from("13800138000");
+        arrival.anonymous = true;
+        let (_, leg) = rig.arrives_as(arrival);
+        rig.hangs_up(leg);
+    }
+    assert_eq!(rig.switch.view().call_backs.len(), 1);
+}
+
+#[test]
 fn waiting_caller_lost_by_the_carrier_is_lost_with_a_call_back() {
     let mut rig = Rig::new();
     let (_, caller) = rig.arrives();
