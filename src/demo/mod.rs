@@ -77,6 +77,11 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
         centre.seats.push((seat, false));
     }
     centre.api = free_address(options.port)?;
+    if options.host.is_some() {
+        for seat in ["800", "802", people::DIALS_120] {
+            centre.readable_secret(&format!("seat-{seat}"));
+        }
+    }
     say("starting the modules, two carriers and their callers");
     let mut world = World::start(&mut centre).await?;
     if let Some(host) = options.host {
@@ -214,7 +219,10 @@ fn phone_card(engine: &Engine, centre: &mut Centre, host: IpAddr) {
             "802",
             "a seat: calls ring here, the simulated seats stand back",
         ),
-        ("803", "dial 120 from this one"),
+        (
+            people::DIALS_120,
+            "dial 120 from this one; calls never ring here",
+        ),
         ("800", "the supervisor's phone, for listening"),
     ] {
         let secret = centre.secret(&format!("seat-{seat}"));

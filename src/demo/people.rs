@@ -20,6 +20,8 @@ use crate::time::Millis;
 
 /// The first simulated seat; a busy evening has further ones from 811.
 pub const SEAT: &str = "801";
+/// A real phone with this account dials 120 and takes no calls.
+pub const DIALS_120: &str = "803";
 /// It picks up after this.
 const SEAT_RINGS: Duration = Duration::from_secs(3);
 /// A demo centre's people ring back after this, so that the list does not grow without end.
@@ -148,10 +150,21 @@ async fn yield_to_real_seats(
         let now = Arc::clone(&view.borrow_and_update());
         let real = now.seats.iter().any(|seat| {
             !simulated.contains(&seat.seat)
+                && seat.seat.as_str() != DIALS_120
                 && !seat.supervisor
                 && seat.registered
                 && seat.state != SeatState::NotReady
         });
+        let caller = now.seats.iter().find(|seat| {
+            seat.seat.as_str() == DIALS_120 && seat.registered && seat.state == SeatState::Ready
+        });
+        if let Some(caller) = caller {
+            let command = Command::SeatNotReady {
+                seat: caller.seat.clone(),
+                reason: "拨打 120 用".to_owned(),
+            };
+            drop(commands.submit(Actor::Engine, command).await);
+        }
         for seat in now
             .seats
             .iter()
