@@ -20,8 +20,8 @@ const CLEAR_AT: f64 = 0.75;
 /// The system's clock was set when it is this far from the engine's, and agrees again below the second one.
 const CLOCK_STEPPED_US: u64 = 1_000_000;
 const CLOCK_AGREES_US: u64 = 500_000;
-/// A database that has failed for this long is down, not busy.
-const STORE_DOWN_MS: u64 = 3000;
+/// A database that has failed for this long (after waiting 3 s for it) is down, not busy.
+const STORE_DOWN_MS: u64 = 1000;
 
 /// What is watched.
 pub struct Watch {
