@@ -61,6 +61,10 @@ impl Timestamp {
 
 impl std::ops::Add<Millis> for Timestamp {
     type Output = Self;
+    #[expect(
+        clippy::suspicious_arithmetic_impl,
+        reason = "a millisecond is a thousand microseconds"
+    )]
     fn add(self, span: Millis) -> Self {
         Self(self.0.saturating_add(i64::from(span.0) * 1000))
     }

@@ -228,7 +228,7 @@ impl FromRequestParts<Arc<App>> for Caller {
 }
 
 /// A browser tells where a request comes from; a command from a foreign page is refused (CSRF).
-pub fn crosses_sites(headers: &HeaderMap) -> bool {
+pub(super) fn crosses_sites(headers: &HeaderMap) -> bool {
     let fetched_from = text(headers, header::HeaderName::from_static("sec-fetch-site"));
     if matches!(fetched_from, Some("cross-site" | "same-site")) {
         return true;

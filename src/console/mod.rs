@@ -13,6 +13,7 @@ struct Web;
 const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
 /// Serve one file of the page; `/` is `index.html`.
+#[expect(clippy::unused_async, reason = "a handler of axum is asynchronous")]
 pub async fn page(uri: Uri) -> Response {
     let path = uri.path().trim_start_matches('/');
     let path = if path.is_empty() { "index.html" } else { path };

@@ -24,7 +24,7 @@ pub enum ClientError {
 }
 
 /// Sends to one destination.
-pub struct Client {
+pub(super) struct Client {
     url: String,
     signer: Webhook,
     http: reqwest::Client,
@@ -42,7 +42,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`]: its secret cannot be read, or no client can be built.
-    pub fn new(destination: &Destination) -> Result<Self, ClientError> {
+    pub(super) fn new(destination: &Destination) -> Result<Self, ClientError> {
         let signer = Webhook::new(&destination.secret.0).map_err(|error| ClientError::Secret {
             destination: destination.id.to_string(),
             reason: error.to_string(),
@@ -60,7 +60,7 @@ impl Client {
     }
 
     /// Send `body` under `id` once; `unix_seconds` is the time that is signed.
-    pub async fn attempt(&self, id: &str, unix_seconds: i64, body: &str) -> Verdict {
+    pub(super) async fn attempt(&self, id: &str, unix_seconds: i64, body: &str) -> Verdict {
         let signature = match self.signer.sign(id, unix_seconds, body.as_bytes()) {
             Ok(signature) => signature,
             Err(error) => return failed(format!("not signed: {error}"), None),

@@ -16,16 +16,16 @@ const RETRY_AFTER: [Millis; 9] = [
 ];
 
 /// A delivery is kept this long, then it is a dead letter: visible, never silently gone.
-pub const KEPT: Millis = Millis::from_secs(72 * 60 * 60);
+pub(super) const KEPT: Millis = Millis::from_secs(72 * 60 * 60);
 /// Failures of one destination in a row that raise `destination.failing`.
-pub const ALARM_AFTER: u32 = 3;
+pub(super) const ALARM_AFTER: u32 = 3;
 
 /// A destination that answered 410 is asked again this often: whoever said so may have been wrong.
 const GONE_AGAIN: Millis = Millis::from_secs(60);
 
 /// What one attempt brought.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(super) enum Verdict {
     /// 2xx. The module may have told its own incident id.
     Accepted { incident_id: Option<String> },
     /// 410: the module says that it takes nothing here any more. Only a person takes a destination out, so it is probed on.
@@ -40,7 +40,7 @@ pub enum Verdict {
 /// When attempt number `attempts` (1 = the first has just failed) is followed by the next, or `None` when the
 /// delivery has become a dead letter.
 #[must_use]
-pub fn next_attempt(
+pub(super) fn next_attempt(
     created: Timestamp,
     now: Timestamp,
     attempts: u32,
@@ -63,7 +63,7 @@ pub fn next_attempt(
 
 /// When a delivery that was answered 410 is tried again, or `None` when it has become a dead letter.
 #[must_use]
-pub fn next_probe(created: Timestamp, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn next_probe(created: Timestamp, now: Timestamp) -> Option<Timestamp> {
     (now < created + KEPT).then(|| now + GONE_AGAIN)
 }
 

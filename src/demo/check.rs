@@ -23,7 +23,7 @@ const TALK: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One call; prints one line when all is well.
-pub async fn one_call(
+pub(super) async fn one_call(
     engine: &Engine,
     centre: &mut Centre,
     world: &mut World,
@@ -78,7 +78,7 @@ fn heard(who: &str, samples: &[i16], hz: u32) -> Result<(), DemoError> {
 
 /// Share of the energy of `samples` (8 kHz) that lies at `hz` (Goertzel).
 #[must_use]
-pub fn tone_share(samples: &[i16], hz: u32) -> f64 {
+pub(super) fn tone_share(samples: &[i16], hz: u32) -> f64 {
     let coefficient = 2.0 * (std::f64::consts::TAU * f64::from(hz) / 8000.0).cos();
     let (mut s1, mut s2, mut energy) = (0.0_f64, 0.0_f64, 0.0_f64);
     for sample in samples {

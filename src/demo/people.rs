@@ -19,9 +19,9 @@ use crate::switch::{Actor, Command, SeatState, View};
 use crate::time::Millis;
 
 /// The first simulated seat; a busy evening has further ones from 811.
-pub const SEAT: &str = "801";
+pub(super) const SEAT: &str = "801";
 /// A real phone with this account dials 120 and takes no calls.
-pub const DIALS_120: &str = "803";
+pub(super) const DIALS_120: &str = "803";
 /// It picks up after this.
 const SEAT_RINGS: Duration = Duration::from_secs(3);
 /// A demo centre's people ring back after this, so that the list does not grow without end.
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The seats that answer when no real one does: enough that most callers are answered, few enough that some wait.
 #[must_use]
-pub fn simulated_seats(load: Option<u16>) -> Vec<String> {
+pub(super) fn simulated_seats(load: Option<u16>) -> Vec<String> {
     let further = load.map_or(0, |callers| callers.saturating_mul(2) / 3);
     std::iter::once(SEAT.to_owned())
         .chain(
@@ -48,7 +48,7 @@ pub fn simulated_seats(load: Option<u16>) -> Vec<String> {
 }
 
 /// People call and a seat answers, until the demo is stopped.
-pub async fn live(
+pub(super) async fn live(
     engine: &Engine,
     centre: &mut Centre,
     world: &mut World,
@@ -92,7 +92,7 @@ pub async fn live(
 }
 
 /// Where the demo's phones reach the engine.
-pub fn sip_address(engine: &Engine) -> Result<SocketAddr, DemoError> {
+pub(super) fn sip_address(engine: &Engine) -> Result<SocketAddr, DemoError> {
     let udp = engine
         .addresses()
         .sip
@@ -242,7 +242,7 @@ async fn caller_calls(
             .unwrap_or_default();
         let talk_for =
             Duration::from_millis(u64::try_from(speech.samples.len() / 8).unwrap_or(0)) + TALK_MORE;
-        let user = if round % 2 == 0 {
+        let user = if round.is_multiple_of(2) {
             format!("138{:08}", 100_000 + u64::from(round) * 7919)
         } else {
             format!("0755{:08}", 88_000_000 + u64::from(round) * 31)
@@ -267,8 +267,8 @@ async fn caller_calls(
 }
 
 /// What a mobile caller's network adds: the cell, and for every other one the phone's own position.
-pub fn dial(round: u32) -> Dial {
-    let mobile = round % 2 == 0;
+pub(super) fn dial(round: u32) -> Dial {
+    let mobile = round.is_multiple_of(2);
     let cell = "P-Access-Network-Info: 3GPP-E-UTRAN-TDD;utran-cell-id-3gpp=46000102D108F00D;network-provided".to_owned();
     let place = mobile.then(|| {
         pidf(

@@ -28,7 +28,7 @@ const MODULE_START: Duration = Duration::from_secs(15);
 const DOCTOR_RINGS: Duration = Duration::from_secs(3);
 
 /// What stands around the engine.
-pub struct World {
+pub(super) struct World {
     modules: Vec<(&'static str, SocketAddr, Child)>,
     tasks: Vec<JoinHandle<()>>,
     /// The carriers' addresses: callers come from there.
@@ -37,7 +37,7 @@ pub struct World {
 
 impl World {
     /// Start it, and write into `centre` how it is reached.
-    pub async fn start(centre: &mut Centre) -> Result<Self, DemoError> {
+    pub(super) async fn start(centre: &mut Centre) -> Result<Self, DemoError> {
         let mut world = Self {
             modules: Vec::new(),
             tasks: Vec::new(),
@@ -67,7 +67,7 @@ impl World {
     }
 
     /// Name and address of each module.
-    pub fn modules(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> + '_ {
+    pub(super) fn modules(&self) -> impl Iterator<Item = (&'static str, SocketAddr)> + '_ {
         self.modules
             .iter()
             .map(|(name, address, _)| (*name, *address))
@@ -78,12 +78,12 @@ impl World {
         clippy::disallowed_methods,
         reason = "the handle is kept and ended by stop"
     )]
-    pub fn keep(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn keep(&mut self, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.push(tokio::spawn(task));
     }
 
     /// End everything.
-    pub async fn stop(mut self) {
+    pub(super) async fn stop(mut self) {
         for task in &self.tasks {
             task.abort();
         }
@@ -171,7 +171,7 @@ async fn line_data(world: &mut World) -> Result<SocketAddr, DemoError> {
 }
 
 /// Chinese callers' speeches, from `prompts/callers`.
-pub fn speeches(prompts: &std::path::Path) -> Result<Vec<Speech>, DemoError> {
+pub(super) fn speeches(prompts: &std::path::Path) -> Result<Vec<Speech>, DemoError> {
     let mut paths: Vec<_> = std::fs::read_dir(prompts.join("callers"))?
         .flatten()
         .map(|entry| entry.path())

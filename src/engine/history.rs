@@ -12,13 +12,13 @@ const WINDOW_DAYS: u32 = 365;
 const LAST: u32 = 20;
 
 /// The store as a source of history.
-pub struct StoreHistory {
+pub(super) struct StoreHistory {
     store: Store,
 }
 
 impl StoreHistory {
     /// Over `store`.
-    pub fn new(store: Store) -> Self {
+    pub(super) fn new(store: Store) -> Self {
         Self { store }
     }
 }

@@ -38,7 +38,7 @@ use crate::sip::endpoint::{self, Endpoint};
 use crate::store::journal::{Faults, Journal, JournalOptions};
 use crate::store::projector::{Projector, ProjectorStatus};
 use crate::store::records::Store;
-use crate::switch::{AlarmCode, InputKind, View};
+use crate::switch::{AlarmCode, InputKind, Switch, View};
 use crate::time::Timestamp;
 use outlet::Outlet;
 use owner::Owner;
@@ -123,107 +123,153 @@ impl Channels {
     }
 }
 
+/// What outlives a process: the journal, the records, and the switch as the journal tells it.
+struct Memory {
+    journal: Journal,
+    store: Store,
+    switch: Switch,
+    /// Random beginning of this process's ids.
+    seed: u64,
+}
+
+impl Memory {
+    async fn open(config: &Config) -> Result<Self, StartError> {
+        let mut options = JournalOptions::new(BUILD);
+        if config.policy.allow_faults {
+            options.faults = Faults::from_file(config.store.journal.join("faults"));
+        }
+        let (journal, recovered) = Journal::open(&config.store.journal, options)?;
+        let store = Store::open(&config.store.database).await?;
+        let seed = Clock::process().now().as_micros().unsigned_abs();
+        let switch = recovery::recover(recovered, seed, &config.policy);
+        Ok(Self {
+            journal,
+            store,
+            switch,
+            seed,
+        })
+    }
+
+    /// The first Inputs: whatever else comes is of this process.
+    async fn say_started(&self, config: &Config, inputs: &mpsc::Sender<InputKind>) {
+        let started = InputKind::Started {
+            seed: self.seed,
+            build: BUILD.to_owned(),
+            policy: Box::new(config.policy.clone()),
+        };
+        drop(inputs.send(started).await);
+        for missing in recovery::missing_recordings(&self.switch, &config.recording.dir) {
+            // Nobody reads the inbox yet: what has no place in it is settled by the switch's own timer.
+            if inputs.try_send(missing).is_err() {
+                break;
+            }
+        }
+    }
+}
+
+/// What touches callers and seats.
+struct Hands {
+    recorder: Recorder,
+    plane: Plane,
+    endpoint: Arc<Endpoint>,
+    enrichment: Enrichment,
+}
+
+impl Hands {
+    fn start(
+        config: &Config,
+        prompts: Prompts,
+        memory: &Memory,
+        inputs: &mpsc::Sender<InputKind>,
+    ) -> Result<Self, StartError> {
+        let workers = Plane::worker_count(&config.media);
+        let (recorder, taps, tap_control) =
+            Recorder::start(&config.recording.dir, workers, inputs.clone())?;
+        let plane = Plane::start(
+            &config.media,
+            Arc::new(prompts),
+            taps,
+            tap_control,
+            inputs.clone(),
+        )?;
+        let endpoint = endpoint::start(
+            &config.sip,
+            Arc::new(plane.clone()),
+            inputs.clone(),
+            memory.switch.seat_bindings(),
+        )?;
+        let history = Arc::new(history::StoreHistory::new(memory.store.clone()));
+        let enrichment = Enrichment::start(&config.enrich, history, inputs.clone())?;
+        Ok(Self {
+            recorder,
+            plane,
+            endpoint: Arc::new(endpoint),
+            enrichment,
+        })
+    }
+}
+
+/// What reads the journal and watches the machine. None of it is on a call's path.
+fn start_readers(
+    config: &Config,
+    memory: &Memory,
+    hands: &Hands,
+    channels: &Channels,
+) -> Result<(Tasks, channel::Receiver<ProjectorStatus>), StartError> {
+    let (inputs, store, wake) = (&channels.inputs, &memory.store, &channels.wake);
+    let events = memory.journal.reader();
+    let projector = Projector::new(events.clone(), store.clone(), config, Arc::clone(wake));
+    let projected = projector.status();
+    let mut readers = Tasks::default();
+    readers.spawn("projector", projector.run());
+    readers.spawn("answers", vitals::measure_answers(events));
+    for destination in &config.destinations {
+        let delivery = Delivery::new(destination, store.clone(), Arc::clone(wake), inputs.clone())?;
+        readers.spawn("delivery", delivery.run());
+    }
+    let watch = watch::Watch {
+        plane: hands.plane.clone(),
+        dirs: vec![config.store.journal.clone(), config.recording.dir.clone()],
+        projector: projected.clone(),
+        store: store.clone(),
+        inputs: inputs.clone(),
+    };
+    readers.spawn("watch", watch.run());
+    if let Some(task) = hands.endpoint.take_task() {
+        readers.spawn("sip", async move { drop(task.await) });
+    }
+    Ok((readers, projected))
+}
+
 /// Start everything.
 ///
 /// # Errors
 /// [`StartError`]: the first part that could not start, and why. Nothing is left running.
 pub async fn start(config: Config) -> Result<Engine, StartError> {
     let metrics = vitals::exporter()?;
-    let prompts = Arc::new(Prompts::load(&config.prompts, &config.policy.language)?);
-    let mut options = JournalOptions::new(BUILD);
-    if config.policy.allow_faults {
-        options.faults = Faults::from_file(config.store.journal.join("faults"));
-    }
-    let (journal, recovered) = Journal::open(&config.store.journal, options)?;
-    let store = Store::open(&config.store.database).await?;
-    let seed = Clock::process().now().as_micros().unsigned_abs();
-    let switch = recovery::recover(recovered, seed, &config.policy);
-
+    let prompts = Prompts::load(&config.prompts, &config.policy.language)?;
+    let memory = Memory::open(&config).await?;
     let channels = Channels::new();
-    let inputs = channels.inputs.clone();
-    // First of all Inputs: whatever else comes is of this process.
-    let started = InputKind::Started {
-        seed,
-        build: BUILD.to_owned(),
-        policy: Box::new(config.policy.clone()),
-    };
-    drop(inputs.send(started).await);
-    for missing in recovery::missing_recordings(&switch, &config.recording.dir) {
-        // Nobody reads the inbox yet: what has no place in it is settled by the switch's own timer.
-        if inputs.try_send(missing).is_err() {
-            break;
-        }
-    }
-    let (recorder, taps, tap_control) = Recorder::start(
-        &config.recording.dir,
-        Plane::worker_count(&config.media),
-        inputs.clone(),
-    )?;
-    let plane = Plane::start(&config.media, prompts, taps, tap_control, inputs.clone())?;
-    let endpoint = Arc::new(endpoint::start(
-        &config.sip,
-        Arc::new(plane.clone()),
-        inputs.clone(),
-        switch.seat_bindings(),
-    )?);
-    let enrichment = Enrichment::start(
-        &config.enrich,
-        Arc::new(history::StoreHistory::new(store.clone())),
-        inputs.clone(),
-    )?;
+    memory.say_started(&config, &channels.inputs).await;
+    let hands = Hands::start(&config, prompts, &memory, &channels.inputs)?;
+    let (mut readers, projected) = start_readers(&config, &memory, &hands, &channels)?;
 
-    let events = journal.reader();
-    let commands = Commands::new(inputs.clone());
-    let mut readers = Tasks::default();
-    let projector = Projector::new(
-        events.clone(),
-        store.clone(),
-        &config,
-        Arc::clone(&channels.wake),
-    );
-    let projected = projector.status();
+    let commands = Commands::new(channels.inputs.clone());
     let vitals = vitals::Figures::new(
-        &journal,
-        &endpoint,
-        &plane,
+        &memory.journal,
+        &hands.endpoint,
+        &hands.plane,
         channels.view.subscribe(),
         channels.beat.subscribe(),
         projected.clone(),
         metrics,
     );
-    readers.spawn("projector", projector.run());
-    readers.spawn("answers", vitals::measure_answers(events.clone()));
-    for destination in &config.destinations {
-        let delivery = Delivery::new(
-            destination,
-            store.clone(),
-            Arc::clone(&channels.wake),
-            inputs.clone(),
-        )?;
-        readers.spawn("delivery", delivery.run());
-    }
-    let dirs = vec![config.store.journal.clone(), config.recording.dir.clone()];
-    readers.spawn(
-        "watch",
-        watch::Watch {
-            plane: plane.clone(),
-            dirs,
-            projector: projected.clone(),
-            store: store.clone(),
-            inputs: inputs.clone(),
-        }
-        .run(),
-    );
-    if let Some(task) = endpoint.take_task() {
-        readers.spawn("sip", async move { drop(task.await) });
-    }
-
     let app = Arc::new(App {
         gatekeeper: Gatekeeper::new(config.api.tokens.clone()),
         commands: commands.clone(),
         view: channels.view.subscribe(),
-        store,
-        events,
+        store: memory.store,
+        events: memory.journal.reader(),
         recordings: config.recording.dir.clone(),
         vitals: Arc::new(vitals),
         secure: config.api.tls.is_some(),
@@ -231,36 +277,34 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
     });
     let (served, serving) = api::serve(&config.api, api::app(Arc::clone(&app))).await?;
     readers.spawn("api", async move { drop(serving.await) });
-    let addresses = Addresses {
-        api: served.address,
-        sip: endpoint.listeners().iter().map(listener).collect(),
-    };
 
-    let (stop_owner, stopped) = tokio::sync::oneshot::channel();
     let outlet = Outlet {
-        endpoint: Arc::clone(&endpoint),
-        plane: plane.clone(),
+        endpoint: Arc::clone(&hands.endpoint),
+        plane: hands.plane.clone(),
         recording: config.recording.enabled,
-        enrichment,
+        enrichment: hands.enrichment,
         commands,
     };
-    let owner = Owner::new(
-        switch,
-        channels.inbox,
-        journal,
-        outlet,
-        channels.view,
-        channels.beat,
-    );
-    let owner = tasks::spawn_owner(owner.run(stopped));
+    let Channels {
+        inputs,
+        inbox,
+        view,
+        beat,
+        ..
+    } = channels;
+    let (stop_owner, stopped) = tokio::sync::oneshot::channel();
+    let owner = Owner::new(memory.switch, inbox, memory.journal, outlet, view, beat);
     Ok(Engine {
-        addresses,
+        addresses: Addresses {
+            api: served.address,
+            sip: hands.endpoint.listeners().iter().map(listener).collect(),
+        },
         app,
-        endpoint,
-        plane,
-        recorder,
+        endpoint: hands.endpoint,
+        plane: hands.plane,
+        recorder: hands.recorder,
         served,
-        owner,
+        owner: tasks::spawn_owner(owner.run(stopped)),
         stop_owner,
         readers,
         projected,

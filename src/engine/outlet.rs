@@ -9,7 +9,7 @@ use crate::sip::endpoint::Endpoint;
 use crate::switch::{Effect, MediaCommand};
 
 /// Hands each Effect to the part of the shell that it is for.
-pub struct Outlet {
+pub(super) struct Outlet {
     /// Signalling.
     pub endpoint: Arc<Endpoint>,
     /// Media.
@@ -24,7 +24,7 @@ pub struct Outlet {
 
 impl Outlet {
     /// Run one Effect. Waits only while signalling is busy with earlier ones.
-    pub async fn run(&self, effect: Effect) {
+    pub(super) async fn run(&self, effect: Effect) {
         match effect {
             Effect::Leg { leg, command } => {
                 if let Err(error) = self.endpoint.command(leg, command).await {

@@ -46,7 +46,7 @@ struct Rebuildable {
 }
 
 /// The task that owns the switch.
-pub struct Owner {
+pub(super) struct Owner {
     state: Rebuildable,
     inbox: mpsc::Receiver<InputKind>,
     journal: Journal,
@@ -63,7 +63,7 @@ pub struct Owner {
 impl Owner {
     /// An owner over a recovered switch. `view` and `beat` are read by the API and the watchdog.
     #[must_use]
-    pub fn new(
+    pub(super) fn new(
         switch: Switch,
         inbox: mpsc::Receiver<InputKind>,
         journal: Journal,
@@ -92,7 +92,7 @@ impl Owner {
     }
 
     /// Run until `stopped` is told; what is in the inbox then is still handled.
-    pub async fn run(mut self, mut stopped: oneshot::Receiver<()>) -> Ended {
+    pub(super) async fn run(mut self, mut stopped: oneshot::Receiver<()>) -> Ended {
         let mut batch = Vec::with_capacity(BATCH_MAX);
         while self.wait(&mut batch, &mut stopped).await {
             self.handle_batch(&mut batch).await;
@@ -300,7 +300,7 @@ impl Rebuildable {
 }
 
 /// Replay recovered Inputs under the same guard; returns how many had to be left out.
-pub fn replay_guarded(switch: &mut Switch, inputs: impl IntoIterator<Item = Input>) -> u32 {
+pub(super) fn replay_guarded(switch: &mut Switch, inputs: impl IntoIterator<Item = Input>) -> u32 {
     let mut left_out = 0;
     for input in inputs {
         if catch_unwind(AssertUnwindSafe(|| switch.handle(&input))).is_err() {

@@ -9,7 +9,7 @@ use crate::switch::{Event, Input, InputKind, Policy, RecordingEvent, Switch};
 
 /// A switch as the last process left it, or an empty one. A snapshot that this build cannot read is passed over:
 /// calls of the old process are then unknown to the switch, and their records stay open for a named person.
-pub fn recover(recovered: Recovered, seed: u64, policy: &Policy) -> Switch {
+pub(super) fn recover(recovered: Recovered, seed: u64, policy: &Policy) -> Switch {
     let empty = || Switch::new(seed, policy.clone());
     let mut switch = match &recovered.snapshot {
         Some(snapshot) => Switch::restore(&snapshot.value).unwrap_or_else(|error| {
@@ -33,7 +33,7 @@ pub fn recover(recovered: Recovered, seed: u64, policy: &Policy) -> Switch {
 
 /// Recordings of the dead process that nobody will ever seal, so that their calls need not wait for them. To be
 /// asked before the recorder starts, and to be told behind [`InputKind::Started`].
-pub fn missing_recordings(switch: &Switch, dir: &Path) -> Vec<InputKind> {
+pub(super) fn missing_recordings(switch: &Switch, dir: &Path) -> Vec<InputKind> {
     let unsealed = switch.unsealed().into_iter();
     unsealed
         .filter_map(|(call, recording, received)| {

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 /// The tasks beside the owner.
 #[derive(Default)]
-pub struct Tasks {
+pub(super) struct Tasks {
     running: Vec<JoinHandle<()>>,
     stopping: Arc<AtomicBool>,
     ended: Arc<tokio::sync::Notify>,
@@ -20,7 +20,11 @@ impl Tasks {
         clippy::disallowed_methods,
         reason = "this is where tasks are kept and watched"
     )]
-    pub fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn spawn(
+        &mut self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
         let inner = tokio::spawn(task);
         let (stopping, ended) = (Arc::clone(&self.stopping), Arc::clone(&self.ended));
         let abort = inner.abort_handle();
@@ -41,17 +45,17 @@ impl Tasks {
 
     /// A handle that waits until a task has ended by itself.
     #[must_use]
-    pub fn one_ended(&self) -> Arc<tokio::sync::Notify> {
+    pub(super) fn one_ended(&self) -> Arc<tokio::sync::Notify> {
         Arc::clone(&self.ended)
     }
 
     /// From now on the end of a task is no fault.
-    pub fn expect_ends(&self) {
+    pub(super) fn expect_ends(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
     /// End all tasks now.
-    pub async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.expect_ends();
         for task in &self.running {
             task.abort();
@@ -72,7 +76,7 @@ impl Drop for AbortOnDrop {
 
 /// Run the owner; its handle is kept by the engine.
 #[expect(clippy::disallowed_methods, reason = "the engine keeps the handle")]
-pub fn spawn_owner<T: Send + 'static>(
+pub(super) fn spawn_owner<T: Send + 'static>(
     owner: impl Future<Output = T> + Send + 'static,
 ) -> JoinHandle<T> {
     tokio::spawn(owner)

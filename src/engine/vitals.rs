@@ -42,7 +42,7 @@ const ANSWER_BUCKETS: [f64; 11] = [1.0, 2.0, 3.0, 5.0, 8.0, 10.0, 12.0, 15.0, 20
 ///
 /// # Errors
 /// Another recorder is installed already.
-pub fn exporter() -> Result<PrometheusHandle, BuildError> {
+pub(super) fn exporter() -> Result<PrometheusHandle, BuildError> {
     static HANDLE: std::sync::OnceLock<PrometheusHandle> = std::sync::OnceLock::new();
     if let Some(handle) = HANDLE.get() {
         return Ok(handle.clone());
@@ -54,7 +54,7 @@ pub fn exporter() -> Result<PrometheusHandle, BuildError> {
 }
 
 /// Reads the parts.
-pub struct Figures {
+pub(super) struct Figures {
     journal: EventReader,
     endpoint: Arc<Endpoint>,
     plane: Plane,
@@ -66,7 +66,7 @@ pub struct Figures {
 }
 
 /// Feeds `firstring_answer_seconds` (arrival to the seat's answer) from the journal's Events of this process.
-pub async fn measure_answers(events: EventReader) {
+pub(super) async fn measure_answers(events: EventReader) {
     let mut cursor = events.last();
     let mut arrived: BTreeMap<CallId, Timestamp> = BTreeMap::new();
     while events.wait_after(cursor).await {
@@ -105,7 +105,7 @@ pub async fn measure_answers(events: EventReader) {
 
 impl Figures {
     /// Over running parts.
-    pub fn new(
+    pub(super) fn new(
         journal: &Journal,
         endpoint: &Arc<Endpoint>,
         plane: &Plane,

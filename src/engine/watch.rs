@@ -24,7 +24,7 @@ const CLOCK_AGREES_US: u64 = 500_000;
 const STORE_DOWN_MS: u64 = 1000;
 
 /// What is watched.
-pub struct Watch {
+pub(super) struct Watch {
     pub plane: Plane,
     /// Directories whose file systems must have room.
     pub dirs: Vec<PathBuf>,
@@ -35,7 +35,7 @@ pub struct Watch {
 
 impl Watch {
     /// Look every 2 s, for ever.
-    pub async fn run(self) {
+    pub(super) async fn run(self) {
         let mut raised: BTreeMap<(AlarmCode, String), bool> = BTreeMap::new();
         let mut store_down = false;
         let mut clock_stepped = false;

@@ -167,45 +167,8 @@ impl Centre {
             ],
         );
         self.section(&mut text, "api", &[&format!("bind = \"{}\"", self.api)]);
-        for (role, seat) in [
-            ("admin", None),
-            ("supervisor", Some("800")),
-            ("module", None),
-        ] {
-            let seat = seat
-                .map(|seat| format!("seat = \"{seat}\""))
-                .unwrap_or_default();
-            self.named(
-                &mut text,
-                &format!(
-                    "api.tokens.{}",
-                    if role == "module" { "dispatch" } else { role }
-                ),
-                &format!("token-{role}"),
-                &[&format!("role = \"{role}\""), &seat],
-            );
-        }
-        for (id, transport, bind) in self.listeners.clone() {
-            self.section_of(
-                &mut text,
-                &format!("sip.listeners.{id}"),
-                &[
-                    &format!("transport = \"{transport}\""),
-                    &format!("bind = \"{bind}\""),
-                ],
-            );
-        }
-        for trunk in self.trunks.clone() {
-            let mut lines = vec![
-                format!("sources = [\"{}\"]", trunk.source),
-                format!("profile = \"{}\"", trunk.profile),
-            ];
-            lines.extend(trunk.remote.map(|remote| format!("remote = \"{remote}\"")));
-            lines.extend(trunk.outbound.map(|order| format!("outbound = {order}")));
-            lines.extend(trunk.lines);
-            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-            self.section_of(&mut text, &format!("trunks.{}", trunk.id), &lines);
-        }
+        self.tokens(&mut text);
+        self.listeners_and_trunks(&mut text);
         for (seat, supervisor) in self.seats.clone() {
             self.named(
                 &mut text,
@@ -227,6 +190,51 @@ impl Centre {
             self.section_of(&mut text, "enrich.line_data", &[&line]);
         }
         text + &self.more
+    }
+
+    fn tokens(&mut self, text: &mut String) {
+        for (role, seat) in [
+            ("admin", None),
+            ("supervisor", Some("800")),
+            ("module", None),
+        ] {
+            let seat = seat
+                .map(|seat| format!("seat = \"{seat}\""))
+                .unwrap_or_default();
+            self.named(
+                text,
+                &format!(
+                    "api.tokens.{}",
+                    if role == "module" { "dispatch" } else { role }
+                ),
+                &format!("token-{role}"),
+                &[&format!("role = \"{role}\""), &seat],
+            );
+        }
+    }
+
+    fn listeners_and_trunks(&self, text: &mut String) {
+        for (id, transport, bind) in &self.listeners {
+            self.section_of(
+                text,
+                &format!("sip.listeners.{id}"),
+                &[
+                    &format!("transport = \"{transport}\""),
+                    &format!("bind = \"{bind}\""),
+                ],
+            );
+        }
+        for trunk in &self.trunks {
+            let mut lines = vec![
+                format!("sources = [\"{}\"]", trunk.source),
+                format!("profile = \"{}\"", trunk.profile),
+            ];
+            lines.extend(trunk.remote.map(|remote| format!("remote = \"{remote}\"")));
+            lines.extend(trunk.outbound.map(|order| format!("outbound = {order}")));
+            lines.extend(trunk.lines.iter().cloned());
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            self.section_of(text, &format!("trunks.{}", trunk.id), &lines);
+        }
     }
 
     /// A section that may get further lines from `self.lines`.

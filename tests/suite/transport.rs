@@ -215,7 +215,7 @@ async fn tcp_bytes_in_any_pieces_become_whole_messages_and_replies_use_their_con
     expect(&mut theirs, "\r\n").await;
     expect(&mut theirs, OK).await;
     theirs
-        .write_all(INVITE[30..].as_bytes())
+        .write_all(&INVITE.as_bytes()[30..])
         .await
         .expect("written");
     assert_eq!(ours.next().await.bytes, INVITE.as_bytes());

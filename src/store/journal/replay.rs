@@ -183,7 +183,12 @@ impl<'a> Walk<'a> {
                 seq,
                 what: format!("{what} ({bytes})"),
             },
-            other => self.damaged(0, format!("{bytes}; {other}")),
+            other @ (JournalError::Locked { .. }
+            | JournalError::Io { .. }
+            | JournalError::Database { .. }
+            | JournalError::Planted(_)
+            | JournalError::NoSegment { .. }
+            | JournalError::Lost { .. }) => self.damaged(0, format!("{bytes}; {other}")),
         }
     }
 

@@ -33,6 +33,7 @@ pub fn centre(seats: usize) -> (TempDir, Centre) {
 
 impl Server {
     /// Write the configuration, start the program, wait until it listens.
+    #[expect(clippy::unused_async, reason = "every test waits for it")]
     pub async fn start((dir, mut centre): (TempDir, Centre)) -> Self {
         let config = centre.write().expect("a configuration");
         let (child, addresses) = launch(&config, &dir.path().join("ready.json"));
