@@ -36,7 +36,7 @@ scenarios: ## SIPp carriers against a running server: bursts and anomalies
 	@tools/slow.sh "building the scenarios" $(CARGO) test --profile $(PROFILE) --no-run --locked --quiet
 	@FIRSTRING_SCENARIOS=1 $(CARGO) test --profile $(PROFILE) --locked --quiet --test suite -- --nocapture scenarios:: | tools/tally.sh scenarios
 
-bench: ## CPU per recorded call, delay and system calls, against a forwarding probe in the same run
+bench: ## CPU per recorded call, delay and system calls, against a forwarding probe in the same run; CALLS=20 ROUNDS=1 WINDOW=3 is short
 	@tools/slow.sh "building the bench" $(CARGO) bench --no-run --locked --quiet --bench load
 	@$(CARGO) bench --locked --quiet --bench load
 

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use mio::{Events, Interest, Poll, Token};
 
-use super::traffic::{Traffic, p99};
+use super::traffic::{Traffic, percentile};
 use super::{Window, server};
 
 /// The child: bind a pair of sockets per call, print their ports, relay until killed.
-pub fn run() -> ! {
+pub(crate) fn run() -> ! {
     let setting = |name: &str| std::env::var(name).unwrap_or_default();
     let calls: usize = setting("CALLS").parse().expect("CALLS");
     let callers: SocketAddr = setting("CALLERS_AT").parse().expect("CALLERS_AT");
@@ -46,7 +46,7 @@ pub fn run() -> ! {
 }
 
 /// One window through the relay.
-pub fn measure(calls: usize, window: Duration) -> Window {
+pub(crate) fn measure(calls: usize, window: Duration) -> Window {
     let mut traffic = Traffic::new();
     let mut command = Command::new("taskset");
     command
@@ -77,8 +77,9 @@ pub fn measure(calls: usize, window: Duration) -> Window {
         cpu_per_call_minute: cpu / window.as_secs_f64() * 60.0 / calls as f64,
         sent: counts.sent,
         received: counts.received,
-        delay_p99_ms: p99(&mut counts.delays_ms),
-        calls_per_packet: Err("not counted for the probe".to_owned()),
-        ..Window::default()
+        delay_p50_ms: percentile(&mut counts.delays_ms, 0.5),
+        delay_p99_ms: percentile(&mut counts.delays_ms, 0.99),
+        disturbance: counts.disturbance,
+        server: None,
     }
 }

@@ -1,6 +1,7 @@
 //! The measured server: a release build of `firstring serve` on core 0, with its callers and seats here.
 
-use std::io::{BufRead as _, BufReader};
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,15 +11,17 @@ use firstring::media::wav;
 use firstring::sim::centre::{CarrierTrunk, Centre};
 use firstring::sim::phone::{Dial, Line, Phone, sdp};
 
-use super::Window;
-use super::traffic::{Traffic, p99, packets_in};
+use tokio::task::JoinHandle;
+
+use super::traffic::{Traffic, packets_in, percentile};
+use super::{OfServer, Window};
 
 /// Calls set up one after the other, this far apart.
 const RAMP: Duration = Duration::from_millis(25);
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Keep this process on one core.
-pub fn pin_to(core: usize) {
+pub(crate) fn pin_to(core: usize) {
     let mut set = rustix::thread::CpuSet::new();
     set.set(core);
     if rustix::thread::sched_setaffinity(None, &set).is_err() {
@@ -26,8 +29,63 @@ pub fn pin_to(core: usize) {
     }
 }
 
+/// Run this process, and what it starts, before everything else on the machine (SCHED_RR); says so when it may not.
+pub(crate) fn raise_priority() {
+    let pid = std::process::id().to_string();
+    let raised = Command::new("chrt")
+        .args(["--rr", "--pid", "10", &pid])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if raised {
+        println!("scheduling: SCHED_RR 10 for server, probe and generator, before all else here");
+    } else {
+        println!(
+            "skipped: SCHED_RR: needs root and chrt; other work on this machine disturbs the figures"
+        );
+    }
+}
+
+/// The machine in a few words: processor, cores, kernel.
+pub(crate) fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpuinfo = read("/proc/cpuinfo");
+    let model = cpuinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map_or("processor unknown", |rest| {
+            rest.trim_start_matches(['\t', ' ', ':'])
+        });
+    let cores = cpuinfo
+        .lines()
+        .filter(|line| line.starts_with("processor"))
+        .count();
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!("{cores} cores of {model}, Linux {}", kernel.trim())
+}
+
+/// The load averages of 1, 5 and 15 minutes.
+pub(crate) fn load_average() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split(' ').take(3).collect::<Vec<_>>().join(" ")
+}
+
+/// 50th and 99th percentile of making 4 KiB durable where a run keeps its journal, ms: INVITE -> 200 holds one of them.
+pub(crate) fn disk_ms() -> (f64, f64) {
+    let mut file = tempfile::tempfile().expect("a file");
+    let mut took: Vec<f64> = (0..100)
+        .map(|_| {
+            let start = Instant::now();
+            file.write_all(&[0; 4096]).expect("written");
+            file.sync_data().expect("synced");
+            start.elapsed().as_secs_f64() * 1000.0
+        })
+        .collect();
+    (percentile(&mut took, 0.5), percentile(&mut took, 0.99))
+}
+
 /// CPU seconds that all threads of a process have run, by the scheduler's own count.
-pub fn cpu_seconds(pid: u32) -> f64 {
+pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("the process lives");
     let run = |path: std::path::PathBuf| -> Option<u64> {
         std::fs::read_to_string(path.join("schedstat"))
@@ -45,7 +103,7 @@ pub fn cpu_seconds(pid: u32) -> f64 {
 }
 
 /// Lines of a child's output before the one that is `last`.
-pub fn lines_until(output: impl std::io::Read, last: &str) -> Vec<String> {
+pub(crate) fn lines_until(output: impl std::io::Read, last: &str) -> Vec<String> {
     BufReader::new(output)
         .lines()
         .map_while(Result::ok)
@@ -90,20 +148,28 @@ impl Server {
                 "-c",
                 "0",
                 env!("CARGO_BIN_EXE_firstring"),
+                "--log",
+                "warn",
                 "serve",
                 "--config",
             ])
             .arg(&config)
             .arg("--ready-file")
             .arg(&ready);
-        command.env("RUST_LOG", "warn").stdout(Stdio::null());
+        let log = dir.join("server.log");
+        let output = std::fs::File::create(&log).expect("a log");
+        command.stdout(Stdio::null()).stderr(output);
         let child = command.spawn().expect("the server starts");
         let deadline = Instant::now() + PATIENCE;
         let addresses = loop {
             if let Ok(text) = std::fs::read_to_string(&ready) {
                 break serde_json::from_str::<serde_json::Value>(&text).expect("addresses");
             }
-            assert!(Instant::now() < deadline, "the server did not become ready");
+            assert!(
+                Instant::now() < deadline,
+                "the server did not become ready: {}",
+                std::fs::read_to_string(&log).unwrap_or_default()
+            );
             std::thread::sleep(Duration::from_millis(20));
         };
         let sip = addresses["sip"][0][2]
@@ -115,16 +181,14 @@ impl Server {
 
     fn stop(mut self) {
         let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed()).expect("a pid");
-        drop(rustix::process::kill_process(
-            pid,
-            rustix::process::Signal::TERM,
-        ));
+        // A server that has ended already is waited for as well.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         drop(self.child.wait());
     }
 }
 
 /// One window of `calls` calls through the queue.
-pub fn measure(calls: usize, window: Duration, recorded: bool) -> Window {
+pub(crate) fn measure(calls: usize, window: Duration, recorded: bool) -> Window {
     let dir = tempfile::tempdir().expect("a directory");
     let mut server = Server::start(dir.path(), calls, recorded);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -132,7 +196,7 @@ pub fn measure(calls: usize, window: Duration, recorded: bool) -> Window {
         .build()
         .expect("a runtime");
     let mut traffic = Traffic::new();
-    let (mut phones, mut setup_ms) = runtime.block_on(set_up(&mut server, calls, &mut traffic));
+    let (people, mut setup_ms) = runtime.block_on(set_up(&mut server, calls, &mut traffic));
     traffic.run(Duration::from_secs(1));
     let pid = server.child.id();
     let before = cpu_seconds(pid);
@@ -144,9 +208,9 @@ pub fn measure(calls: usize, window: Duration, recorded: bool) -> Window {
     } else {
         Err("counted with recording only".to_owned())
     };
-    runtime.block_on(hang_up(&mut phones));
+    runtime.block_on(hang_up(people));
     let bad_recordings = if recorded {
-        bad_recordings(dir.path(), calls, window)
+        bad_recordings(dir.path(), calls, &traffic)
     } else {
         0
     };
@@ -155,18 +219,26 @@ pub fn measure(calls: usize, window: Duration, recorded: bool) -> Window {
         cpu_per_call_minute: cpu / window.as_secs_f64() * 60.0 / calls as f64,
         sent: counts.sent,
         received: counts.received,
-        delay_p99_ms: p99(&mut counts.delays_ms),
-        setup_p99_ms: p99(&mut setup_ms),
-        threads,
-        calls_per_packet,
-        bad_recordings,
+        delay_p50_ms: percentile(&mut counts.delays_ms, 0.5),
+        delay_p99_ms: percentile(&mut counts.delays_ms, 0.99),
+        disturbance: counts.disturbance,
+        server: Some(OfServer {
+            setup_p99_ms: percentile(&mut setup_ms, 0.99),
+            threads,
+            calls_per_packet,
+            bad_recordings,
+        }),
     }
 }
 
-type Callers = Vec<(Phone, Line)>;
+/// The people of a run: callers whose calls are up, and the tasks of the seats' phones.
+struct People {
+    callers: Vec<(Phone, Line)>,
+    seats: Vec<JoinHandle<()>>,
+}
 
 /// Register a seat per call, then place the calls one by one; each is answered at once.
-async fn set_up(server: &mut Server, calls: usize, traffic: &mut Traffic) -> (Callers, Vec<f64>) {
+async fn set_up(server: &mut Server, calls: usize, traffic: &mut Traffic) -> (People, Vec<f64>) {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     let seats_at = traffic.seats_at();
     let mut seats = Vec::new();
@@ -210,59 +282,68 @@ async fn set_up(server: &mut Server, calls: usize, traffic: &mut Traffic) -> (Ca
         callers.push((phone, line));
         tokio::time::sleep(RAMP).await;
     }
+    let mut talking = Vec::new();
     for seat in seats {
         let (phone, line) = seat.await.expect("a seat's task");
         traffic.add(line.remote, false);
         // The seat's phone goes on answering OPTIONS and the BYE by itself at the end of the call.
-        tokio::spawn(async move {
+        talking.push(tokio::spawn(async move {
             let mut phone = phone;
             drop(phone.released(Duration::from_secs(300)).await);
-        });
+        }));
     }
-    (callers, setup_ms)
+    let people = People {
+        callers,
+        seats: talking,
+    };
+    (people, setup_ms)
 }
 
-async fn hang_up(callers: &mut Callers) {
-    for (phone, line) in callers {
-        phone.release(line).await.expect("the BYE is answered");
+/// Every caller hangs up; every seat has answered the BYE that follows.
+async fn hang_up(people: People) {
+    for (mut phone, line) in people.callers {
+        phone.release(&line).await.expect("the BYE is answered");
+    }
+    for seat in people.seats {
+        seat.await.expect("a seat's phone");
     }
 }
 
-/// Recordings that are missing, or in which a party's packets of the window are not all there.
-fn bad_recordings(dir: &Path, calls: usize, window: Duration) -> usize {
-    let wanted = (window.as_millis() / 20) as usize;
+/// Calls without a recording that holds every packet of both of its parties.
+fn bad_recordings(dir: &Path, calls: usize, traffic: &Traffic) -> usize {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let files = wavs(&dir.join("recordings"));
         if files.len() >= calls || Instant::now() > deadline {
-            let good = files.iter().filter(|file| whole(file, wanted)).count();
-            return calls - good.min(calls);
+            let whole: BTreeSet<u32> = files
+                .iter()
+                .filter_map(|file| whole(file, calls, traffic))
+                .collect();
+            return calls - whole.len().min(calls);
         }
         std::thread::sleep(Duration::from_millis(100));
     }
 }
 
-fn whole(file: &Path, wanted: usize) -> bool {
-    let Ok(bytes) = std::fs::read(file) else {
-        return false;
+/// The caller's stream in a recording that is whole: a caller's packets in the first channel, a seat's in the
+/// second, none missing and nobody else's.
+fn whole(file: &Path, calls: usize, traffic: &Traffic) -> Option<u32> {
+    let bytes = std::fs::read(file).ok()?;
+    let info = wav::parse(&bytes).ok()?;
+    let audio = bytes.get(wav::HEADER_BYTES..)?;
+    if info.channels != 2 {
+        return None;
+    }
+    let stream_in = |channel: usize| {
+        let samples: Vec<u8> = audio.iter().skip(channel).step_by(2).copied().collect();
+        let packets = packets_in(&samples);
+        let (stream, _) = *packets.first()?;
+        let is_whole = packets.len() == usize::from(traffic.sent_of(stream as usize))
+            && packets.iter().all(|(other, _)| *other == stream);
+        is_whole.then_some(stream)
     };
-    let Ok(info) = wav::parse(&bytes) else {
-        return false;
-    };
-    let channels = usize::from(info.channels);
-    let Some(audio) = bytes.get(wav::HEADER_BYTES..) else {
-        return false;
-    };
-    channels == 2
-        && (0..channels).all(|channel| {
-            let samples: Vec<u8> = audio
-                .iter()
-                .skip(channel)
-                .step_by(channels)
-                .copied()
-                .collect();
-            packets_in(&samples) >= wanted
-        })
+    let (caller, seat) = (stream_in(0)?, stream_in(1)?);
+    ((caller as usize) < calls && (seat as usize) >= calls).then_some(caller)
 }
 
 fn wavs(dir: &Path) -> Vec<std::path::PathBuf> {

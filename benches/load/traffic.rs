@@ -1,15 +1,17 @@
 //! The media side of the generator: one socket for all callers, one for all seats, one thread. Each payload carries its
 //! stream, its send time and a count, so delay and loss are exact per packet.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 const PAYLOAD: usize = 160;
 const MAGIC: [u8; 4] = *b"\x71\x5a\x71\x5a";
 const FRAME_EVERY: Duration = Duration::from_millis(20);
+const LATE_AFTER: Duration = Duration::from_millis(5);
 
 /// Streams in both directions of all calls.
-pub struct Traffic {
+pub(crate) struct Traffic {
     callers: UdpSocket,
     seats: UdpSocket,
     /// Where each stream goes: callers' streams first, then seats'.
@@ -24,17 +26,60 @@ struct Stream {
     next: Duration,
 }
 
-/// What was counted between `reset` and `counts`.
+/// What one [`Traffic::run`] counted.
 #[derive(Clone, Debug, Default)]
-pub struct Counts {
-    pub sent: u64,
-    pub received: u64,
-    pub delays_ms: Vec<f64>,
+pub(crate) struct Counts {
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
+    pub(crate) delays_ms: Vec<f64>,
+    pub(crate) disturbance: Disturbance,
+}
+
+/// How well the generator kept its time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Disturbance {
+    steps: u64,
+    /// Steps that began more than 5 ms after the one before.
+    late: u64,
+    /// Packets that the kernel did not take.
+    refused: u64,
+    /// Share of the machine's time that its host took away.
+    stolen: f64,
+}
+
+impl Disturbance {
+    /// Why figures of this run say nothing about what was measured, if so.
+    pub(crate) fn verdict(&self) -> Option<String> {
+        let late = self.late as f64 / self.steps.max(1) as f64;
+        let is_bad = late > 0.01 || self.refused > 0 || self.stolen > 0.02;
+        is_bad.then(|| {
+            format!(
+                "{:.2} % of the generator's steps late, {} sends refused, {:.1} % of the time stolen",
+                late * 100.0,
+                self.refused,
+                self.stolen * 100.0
+            )
+        })
+    }
+}
+
+/// Time stolen by the host, and all time, of all cores (`/proc/stat`, clock ticks).
+fn stolen() -> (f64, f64) {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields: Vec<f64> = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(1)
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    (fields.get(7).copied().unwrap_or(0.0), fields.iter().sum())
 }
 
 impl Traffic {
     /// Sockets on loopback.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let socket = || {
             let socket = UdpSocket::bind("127.0.0.1:0").expect("a loopback socket");
             socket.set_nonblocking(true).expect("non-blocking");
@@ -51,16 +96,21 @@ impl Traffic {
         }
     }
 
-    pub fn callers_at(&self) -> SocketAddr {
+    pub(crate) fn callers_at(&self) -> SocketAddr {
         self.callers.local_addr().expect("bound")
     }
 
-    pub fn seats_at(&self) -> SocketAddr {
+    pub(crate) fn seats_at(&self) -> SocketAddr {
         self.seats.local_addr().expect("bound")
     }
 
+    /// Packets sent so far, all runs together, by stream.
+    pub(crate) fn sent_of(&self, stream: usize) -> u16 {
+        self.streams.get(stream).map_or(0, |stream| stream.sequence)
+    }
+
     /// Add a stream towards `to`; streams are spread over the 20 ms.
-    pub fn add(&mut self, to: SocketAddr, from_caller: bool) {
+    pub(crate) fn add(&mut self, to: SocketAddr, from_caller: bool) {
         let phase = Duration::from_millis((self.streams.len() as u64 * 7) % 20);
         let next = self.start.elapsed() + phase;
         self.streams.push(Stream {
@@ -72,15 +122,24 @@ impl Traffic {
     }
 
     /// Send and receive for `span`; packets under way at its end are still waited for.
-    pub fn run(&mut self, span: Duration) -> Counts {
+    pub(crate) fn run(&mut self, span: Duration) -> Counts {
         let mut counts = Counts::default();
-        let end = self.start.elapsed() + span;
+        let (stolen_before, all_before) = stolen();
         let sent_from = self.start.elapsed();
-        while self.start.elapsed() < end {
+        let end = sent_from + span;
+        let mut last = sent_from;
+        while last < end {
+            let now = self.start.elapsed();
+            counts.disturbance.steps += 1;
+            counts.disturbance.late += u64::from(now - last > LATE_AFTER);
+            last = now;
             self.send_due(&mut counts);
             self.receive(&mut counts, sent_from);
             std::thread::sleep(Duration::from_micros(150));
         }
+        let (stolen_after, all_after) = stolen();
+        counts.disturbance.stolen =
+            (stolen_after - stolen_before) / (all_after - all_before).max(1.0);
         let grace = Instant::now() + Duration::from_millis(100);
         while Instant::now() < grace {
             self.receive(&mut counts, sent_from);
@@ -112,6 +171,8 @@ impl Traffic {
             };
             if socket.send_to(&packet, stream.to).is_ok() {
                 counts.sent += 1;
+            } else {
+                counts.disturbance.refused += 1;
             }
         }
     }
@@ -142,6 +203,8 @@ fn packet(index: usize, sequence: u16, now: Duration) -> [u8; 12 + PAYLOAD] {
     packet[8..12].copy_from_slice(&(index as u32 + 1000).to_be_bytes());
     packet[12..16].copy_from_slice(&MAGIC);
     packet[16..24].copy_from_slice(&(now.as_nanos() as u64).to_be_bytes());
+    packet[24..28].copy_from_slice(&(index as u32).to_be_bytes());
+    packet[28..30].copy_from_slice(&sequence.to_be_bytes());
     packet
 }
 
@@ -153,19 +216,25 @@ fn sent_at(bytes: &[u8]) -> Option<Duration> {
     )))
 }
 
-/// How many of our packets lie in one channel of an A-law file.
-pub fn packets_in(channel: &[u8]) -> usize {
+/// The packets of ours in one channel of an A-law file: stream and number of each.
+pub(crate) fn packets_in(channel: &[u8]) -> BTreeSet<(u32, u16)> {
     channel
-        .windows(MAGIC.len())
-        .filter(|window| *window == MAGIC)
-        .count()
+        .windows(18)
+        .filter(|window| window.starts_with(&MAGIC))
+        .map(|window| {
+            let stream = [window[12], window[13], window[14], window[15]];
+            let sequence = [window[16], window[17]];
+            (u32::from_be_bytes(stream), u16::from_be_bytes(sequence))
+        })
+        .collect()
 }
 
-/// The value below which 99 % lie.
-pub fn p99(values: &mut [f64]) -> f64 {
+/// The value below which `share` of all lie.
+pub(crate) fn percentile(values: &mut [f64], share: f64) -> f64 {
     values.sort_by(f64::total_cmp);
+    let at = (values.len() as f64 * share).ceil() as usize;
     values
-        .get(values.len().saturating_sub(1) * 99 / 100)
+        .get(at.saturating_sub(1))
         .copied()
         .unwrap_or(f64::INFINITY)
 }
