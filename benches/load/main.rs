@@ -44,6 +44,8 @@ pub(crate) struct OfServer {
     /// 99th percentile of INVITE -> 200, ms.
     pub(crate) setup_p99_ms: f64,
     pub(crate) threads: usize,
+    /// CPU seconds of the window by name of thread, most first.
+    pub(crate) threads_ran: Vec<(String, f64)>,
     /// System calls and futex calls per forwarded packet, or why they could not be counted.
     pub(crate) calls_per_packet: Result<(f64, f64), String>,
     /// Recordings that are missing, or in which one of a party's packets is missing.
@@ -106,6 +108,14 @@ impl Round {
             self.lost(),
             self.of_server(|s| s.bad_recordings as f64),
         );
+        for (name, window) in [("recorded", &self.recorded), ("plain", &self.plain)] {
+            let threads = window.server.iter().flat_map(|server| &server.threads_ran);
+            let list: Vec<String> = threads
+                .take(5)
+                .map(|(name, seconds)| format!("{name} {:.0} ms", seconds * 1000.0))
+                .collect();
+            println!("         {name} by thread: {}", list.join(", "));
+        }
     }
 }
 

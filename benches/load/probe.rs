@@ -70,7 +70,10 @@ pub(crate) fn measure(calls: usize, window: Duration) -> Window {
     traffic.run(Duration::from_secs(1));
     let before = server::cpu_seconds(child.id());
     let mut counts = traffic.run(window);
-    let cpu = server::cpu_seconds(child.id()) - before;
+    let cpu: f64 = server::ran(&before, &server::cpu_seconds(child.id()))
+        .iter()
+        .map(|(_, seconds)| seconds)
+        .sum();
     child.kill().expect("killed");
     child.wait().expect("ended");
     Window {
