@@ -268,6 +268,14 @@ impl Transactions {
         }
     }
 
+    /// Whether a response of ours was sent in this transaction.
+    #[must_use]
+    pub fn has_responded(&self, key: &ServerKey) -> bool {
+        self.servers
+            .get(key)
+            .is_some_and(|server| server.last.is_some())
+    }
+
     /// Sends a response within a transaction. Without one (gone or never made) it is sent once.
     pub fn respond(
         &mut self,

@@ -34,11 +34,14 @@ fn talking(node: &mut Node) -> (LegId, String) {
 }
 
 #[test]
-fn an_invite_is_answered_trying_at_once_and_repeated_gives_one_call() {
+fn an_invite_that_nothing_answers_gets_100_after_200_ms_and_repeated_gives_one_call() {
     let mut node = lone();
     let invite = request("INVITE", "sip:120@192.0.2.1", "", 1, "a", "", OFFER);
     let sent = node.hear(at(0), CARRIER, invite.as_bytes());
-    assert!(starting(&sent, "SIP/2.0 100").contains("rport=5060"));
+    // Until the call is in the journal, the far side's repetition is what saves it from a crash.
+    assert!(sent.is_empty(), "{sent:?}");
+    assert!(node.fire(at(199)).is_empty());
+    assert!(starting(&node.fire(at(200)), "SIP/2.0 100").contains("rport=5060"));
     for n in 1..5 {
         assert_eq!(node.hear(at(n * 500), CARRIER, invite.as_bytes()).len(), 1);
     }
@@ -384,7 +387,7 @@ fn identity_location_and_diversion_of_an_ims_invite_reach_the_arrival() {
         "Content-Type: multipart/mixed; boundary=b1\r\nContent-Length",
     );
     let mut node = lone();
-    starting(&node.hear(at(0), CARRIER, invite.as_bytes()), "SIP/2.0 100");
+    node.hear(at(0), CARRIER, invite.as_bytes());
     let arrival = node.arrived().unwrap();
     assert_eq!(
         (arrival.caller.as_str(), arrival.called.as_str()),
@@ -692,7 +695,7 @@ fn a_registered_phone_dials_out_after_a_challenge_and_its_call_is_the_seats() {
     assert!(node.arrived().is_none());
     let extra = credentials(&challenge, "SHA-256", "INVITE", "801", "s801");
     let sent = node.hear(at(30), PHONE, dial(2, "d2", &extra).as_bytes());
-    starting(&sent, "SIP/2.0 100");
+    assert!(sent.is_empty(), "{sent:?}");
     assert_eq!(node.arrived().unwrap().ingress, Ingress::Seat("801".into()));
     assert_eq!(node.arrived().unwrap().called, "110");
 }
@@ -741,7 +744,7 @@ fn an_invite_of_a_dialog_from_before_a_restart_is_a_call_and_not_481() {
         CARRIER,
         request("INVITE", "sip:120@192.0.2.1", "oldtag", 7, "z", "", OFFER).as_bytes(),
     );
-    starting(&sent, "SIP/2.0 100");
+    assert!(sent.is_empty(), "{sent:?}");
     let leg = node.arrived().unwrap().leg;
     let sent = node.command(at(1), leg, LegCommand::Answer);
     assert_eq!(to_tag(starting(&sent, "SIP/2.0 200")), "oldtag");
@@ -783,5 +786,5 @@ fn a_flood_from_strangers_fills_no_table() {
         CARRIER,
         request("INVITE", "sip:120@192.0.2.1", "", 1, "a", "", OFFER).as_bytes(),
     );
-    starting(&sent, "SIP/2.0 100");
+    assert!(sent.is_empty(), "{sent:?}");
 }

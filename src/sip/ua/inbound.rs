@@ -21,6 +21,8 @@ use crate::time::Timestamp;
 
 /// A 200 waits no longer than this for the PRACK of a 183.
 const PRACK_WAIT: Duration = Duration::from_secs(2);
+/// An INVITE that nothing answered for this long gets its 100 (RFC 3261 17.2.1).
+const TRYING_AFTER: Duration = Duration::from_millis(200);
 /// Texts kept of one kind of header.
 const TEXTS_MAX: usize = 16;
 
@@ -35,8 +37,6 @@ impl Ua {
         flow: Flow,
         accepting: bool,
     ) {
-        let trying = Draft::response(&request, 100, None);
-        self.respond(now, &key, &request, flow, 100, &trying);
         let Some((ingress, profile)) = self.ingress(source) else {
             return;
         };
@@ -86,13 +86,37 @@ impl Ua {
             return;
         }
         match negotiated(&mut leg, &found) {
-            None => self.enter(leg),
+            None => {
+                self.wheel.set(Due::Trying(leg.id), now + TRYING_AFTER);
+                self.enter(leg);
+            }
             Some(status) => {
                 self.refuse(now, &mut leg, status);
                 self.ended(&mut leg, Cause::MediaRefused, false);
                 self.forget(leg);
             }
         }
+    }
+
+    /// Nothing was answered within 200 ms: 100 stops the far side's repetitions. Not earlier (RFC 3261 17.2.1): until the
+    /// call is in the journal, a far side that repeats its INVITE is what saves it from a crash of ours.
+    pub(super) fn trying_due(&mut self, now: Timestamp, id: LegId) {
+        self.with_leg(id, |ua, leg| {
+            let Some(opening) = &leg.opening else {
+                return;
+            };
+            if !ua.tx.has_responded(&opening.key) {
+                let trying = Draft::response(&opening.request, 100, None);
+                ua.respond(
+                    now,
+                    &opening.key,
+                    &opening.request,
+                    opening.flow,
+                    100,
+                    &trying,
+                );
+            }
+        });
     }
 
     /// Where a call comes in, and the wishes of its far side.

@@ -119,6 +119,7 @@ impl Ua {
         self.close_media(leg);
         self.wheel.clear(&Due::Session(leg.id));
         self.wheel.clear(&Due::Reliable(leg.id));
+        self.wheel.clear(&Due::Trying(leg.id));
     }
 
     /// The far side, or the network, ended it.
@@ -167,6 +168,7 @@ impl Ua {
         for due in [
             Due::Session(leg.id),
             Due::Reliable(leg.id),
+            Due::Trying(leg.id),
             Due::Forget(leg.id),
         ] {
             self.wheel.clear(&due);

@@ -141,6 +141,8 @@ enum Purpose {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
     Session(LegId),
+    /// The 100 of an INVITE that nothing answered yet.
+    Trying(LegId),
     /// The next repetition of a reliable 183.
     Reliable(LegId),
     /// A released leg waited long enough for its ACK.
@@ -263,6 +265,7 @@ impl Ua {
         while let Some(due) = self.wheel.pop_due(now) {
             match due {
                 Due::Session(leg) => self.session_due(now, leg),
+                Due::Trying(leg) => self.trying_due(now, leg),
                 Due::Reliable(leg) => self.repeat_reliable(now, leg),
                 Due::Forget(leg) => self.acked_or_not(now, leg),
                 Due::Probe(target) => self.probe(now, &target),

@@ -76,7 +76,6 @@ async fn every_caller_who_was_answered_has_a_record_with_an_outcome_however_ofte
         down.push(killed.elapsed().as_millis());
         while let Some(caller) = callers.join_next().await {
             let (number, refused) = caller.unwrap();
-            // Killed between the 100 and the 200: a caller who has heard a 100 does not repeat his INVITE.
             if let Some(why) = refused {
                 unanswered.push(format!("{number}: {why}"));
                 continue;
@@ -84,8 +83,8 @@ async fn every_caller_who_was_answered_has_a_record_with_an_outcome_however_ofte
             answered.push(number);
         }
     }
-    // At most one INVITE of a cycle can be in that gap, and it is a few milliseconds long.
-    assert!(unanswered.len() <= 1 + down.len() / 10, "{unanswered:?}");
+    // An INVITE that the killed process had not journaled was not answered either, so its caller repeated it.
+    assert!(unanswered.is_empty(), "{unanswered:?}");
     over.store(true, Ordering::Relaxed);
     server
         .wait_for("/api/v1/calls", "all calls to be over", |calls| {
