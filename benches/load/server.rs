@@ -164,6 +164,8 @@ impl Server {
                 "--log",
                 "warn",
                 "serve",
+                "--drain-s",
+                "2",
                 "--config",
             ])
             .arg(&config)
@@ -196,6 +198,14 @@ impl Server {
         let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed()).expect("a pid");
         // A server that has ended already is waited for as well.
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        drop(self.child.wait());
+    }
+}
+
+impl Drop for Server {
+    /// A bench that fails leaves no server behind that holds the ports of the next.
+    fn drop(&mut self) {
+        drop(self.child.kill());
         drop(self.child.wait());
     }
 }

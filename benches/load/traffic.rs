@@ -109,15 +109,13 @@ impl Traffic {
         self.streams.get(stream).map_or(0, |stream| stream.sequence)
     }
 
-    /// Add a stream towards `to`; streams are spread over the 20 ms.
+    /// Add a stream towards `to`.
     pub(crate) fn add(&mut self, to: SocketAddr, from_caller: bool) {
-        let phase = Duration::from_millis((self.streams.len() as u64 * 7) % 20);
-        let next = self.start.elapsed() + phase;
         self.streams.push(Stream {
             to,
             from_caller,
             sequence: 0,
-            next,
+            next: Duration::ZERO,
         });
     }
 
@@ -126,6 +124,10 @@ impl Traffic {
         let mut counts = Counts::default();
         let (stolen_before, all_before) = stolen();
         let sent_from = self.start.elapsed();
+        // The same spread over 20 phases of 1 ms in every run, for the probe and the server alike.
+        for (index, stream) in self.streams.iter_mut().enumerate() {
+            stream.next = sent_from + Duration::from_millis(index as u64 * 7 % 20);
+        }
         let end = sent_from + span;
         let mut last = sent_from;
         while last < end {
@@ -144,13 +146,6 @@ impl Traffic {
         while Instant::now() < grace {
             self.receive(&mut counts, sent_from);
             std::thread::sleep(Duration::from_micros(500));
-        }
-        // The pause must not come back as a burst.
-        let now = self.start.elapsed();
-        for stream in &mut self.streams {
-            while stream.next < now {
-                stream.next += FRAME_EVERY;
-            }
         }
         counts
     }
