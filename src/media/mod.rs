@@ -1,6 +1,6 @@
 //! Media: RTP in, RTP out, prompts, mixing and the tap for the recorder.
 //!
-//! Pure parts know nothing of calls; the shell parts ([`worker`], recorder, port) own sockets and threads.
+//! Pure parts know nothing of calls; the shell parts (`worker`, recorder, port) own sockets and threads.
 //! Signalling owns legs and SDP and reaches media only through [`MediaGate`]; the switch reaches it only through
 //! [`MediaCommand`](crate::switch::MediaCommand)s.
 

@@ -2,7 +2,7 @@
 //!
 //! Owns transactions, dialogs, registrations and probes of this process. Pure: the time, the random seed and media
 //! ports ([`MediaGate`]) are handed in; nothing here waits. The shell around it is [`super::endpoint`]. It decides
-//! nothing about calls: it reports [`Tell`]s and obeys [`LegCommand`]s.
+//! nothing about calls: it reports [`Tell`]s and obeys [`LegCommand`](crate::call::LegCommand)s.
 //!
 //! ```text
 //! Incoming  -> receive() -+                       +-> Output::Send(Outgoing)
