@@ -351,6 +351,12 @@ impl Engine {
         self.readers.one_ended()
     }
 
+    /// Whether the owner has ended by itself: nobody decides about calls any more.
+    #[must_use]
+    pub fn owner_ended(&self) -> bool {
+        self.owner.is_finished()
+    }
+
     /// Age of the owner's last beat: the watchdog is fed only while it is young.
     #[must_use]
     pub fn beat_age(&self) -> Duration {

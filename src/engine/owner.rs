@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::outlet::Outlet;
+use crate::call::{Arrival, Cause, LegCommand};
 use crate::clock::Clock;
 use crate::id::CallId;
 use crate::limits::BATCH_MAX;
@@ -164,9 +165,13 @@ impl Owner {
             at: self.last_at,
             kind,
         };
+        let caller = unrefused_arrival(&input.kind);
         let input = match self.state.handle(input) {
             Ok(input) => input,
             Err(skipped) => {
+                if let Some(arrival) = caller {
+                    self.turn_away(arrival, entries, effects);
+                }
                 tracing::error!(call = ?skipped.call, "an input made the switch panic; it is left out and its call marked");
                 let input = Input {
                     at: self.last_at,
@@ -188,6 +193,24 @@ impl Owner {
         while let Some(effect) = self.state.switch.poll_effect() {
             effects.push(effect);
         }
+    }
+
+    /// The switch cannot take this call: its carrier is told to try elsewhere (503), and its caller gets a record and a
+    /// call-back like one for whom there was no port.
+    fn turn_away(
+        &mut self,
+        mut arrival: Box<Arrival>,
+        entries: &mut Vec<Entry>,
+        effects: &mut Vec<Effect>,
+    ) {
+        effects.push(Effect::Leg {
+            leg: arrival.leg,
+            command: LegCommand::Release {
+                cause: Cause::Capacity,
+            },
+        });
+        arrival.refused_capacity = true;
+        self.handle_one(InputKind::Arrived { arrival }, entries, effects);
     }
 
     /// Commit `entries`; past the deadline the calls go on and the alarm says so.
@@ -297,6 +320,16 @@ impl Rebuildable {
         drop(self.switch.take_events());
         while self.switch.poll_effect().is_some() {}
     }
+}
+
+/// A caller who came in and was not refused by the shell: should the switch fail on it, somebody must answer it.
+fn unrefused_arrival(kind: &InputKind) -> Option<Box<Arrival>> {
+    if let InputKind::Arrived { arrival } = kind
+        && !arrival.refused_capacity
+    {
+        return Some(arrival.clone());
+    }
+    None
 }
 
 /// Replay recovered Inputs under the same guard; returns how many had to be left out.

@@ -63,6 +63,10 @@ pub async fn serve(config: Config, options: Options) -> Result<String, ServeErro
             _ = hang_up.recv() => reload(&engine, &options.config).await,
             () = part_ended.notified() => break Err(ServeError::PartEnded),
             _ = watchdog.tick() => {
+                if engine.owner_ended() {
+                    tracing::error!("the owner of the switch has ended by itself");
+                    break Err(ServeError::PartEnded);
+                }
                 if engine.beat_age() < BEAT_MAX {
                     drop(sd_notify::notify(&[NotifyState::Watchdog]));
                 }
