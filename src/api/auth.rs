@@ -2,6 +2,7 @@
 //! Only SHA-256 of secrets is held; comparisons take constant time.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{FromRequestParts, State};
@@ -11,6 +12,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::App;
@@ -35,9 +37,22 @@ pub struct Caller {
     pub name: String,
     pub role: Role,
     pub seat: Option<SeatId>,
+    /// SHA-256 of the token shown; none for a session.
+    token: Option<[u8; 32]>,
 }
 
 impl Caller {
+    /// A person who comes by a one-time link.
+    #[must_use]
+    pub fn new(name: String, role: Role, seat: Option<SeatId>) -> Self {
+        Self {
+            name,
+            role,
+            seat,
+            token: None,
+        }
+    }
+
     /// The actor of commands that this caller gives.
     #[must_use]
     pub fn actor(&self) -> Actor {
@@ -90,9 +105,9 @@ impl Caller {
     }
 }
 
-/// Tokens, one-time links and sessions.
+/// Tokens, one-time links and sessions. Tokens are replaced as a whole when the configuration is read again.
 pub struct Gatekeeper {
-    tokens: Vec<Token>,
+    tokens: watch::Sender<Vec<Token>>,
     state: Mutex<Sessions>,
 }
 
@@ -109,8 +124,31 @@ impl Gatekeeper {
     #[must_use]
     pub fn new(tokens: Vec<Token>) -> Self {
         Self {
-            tokens,
+            tokens: watch::Sender::new(tokens),
             state: Mutex::default(),
+        }
+    }
+
+    /// From now on admits `tokens` and no others; streams of those that are gone or mean another person end.
+    pub fn replace_tokens(&self, tokens: Vec<Token>) {
+        self.tokens.send_replace(tokens);
+    }
+
+    /// Ends when the token that `caller` came with is taken back; never for a session.
+    pub(super) fn revoked(&self, caller: &Caller) -> impl Future<Output = ()> + Send + use<> {
+        let mut tokens = self.tokens.subscribe();
+        let caller = caller.clone();
+        async move {
+            let Some(hash) = caller.token else {
+                return std::future::pending().await;
+            };
+            let is_his = |token: &Token| {
+                token.sha256 == hash
+                    && (&token.name, token.role, &token.seat)
+                        == (&caller.name, caller.role, &caller.seat)
+            };
+            // A gatekeeper that is gone admits nobody either.
+            drop(tokens.wait_for(|tokens| !tokens.iter().any(is_his)).await);
         }
     }
 
@@ -148,12 +186,13 @@ impl Gatekeeper {
     fn by_token(&self, secret: &str) -> Option<Caller> {
         let offered = hash(secret);
         // Every token is compared, so the time tells nothing.
-        self.tokens.iter().fold(None, |found, token| {
+        self.tokens.borrow().iter().fold(None, |found, token| {
             if bool::from(token.sha256.ct_eq(&offered)) {
                 Some(Caller {
                     name: token.name.clone(),
                     role: token.role,
                     seat: token.seat.clone(),
+                    token: Some(token.sha256),
                 })
             } else {
                 found
@@ -207,13 +246,10 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let caller = app.gatekeeper.identify(&parts.headers).ok_or_else(|| {
-            Problem::new(
-                StatusCode::UNAUTHORIZED,
-                "unauthenticated",
-                "send `Authorization: Bearer <token>`, or open the one-time link printed at start",
-            )
-        })?;
+        let caller = app
+            .gatekeeper
+            .identify(&parts.headers)
+            .ok_or_else(|| Problem::unauthenticated())?;
         let changes = !matches!(parts.method.as_str(), "GET" | "HEAD");
         let by_cookie = !parts.headers.contains_key(header::AUTHORIZATION);
         if changes && by_cookie && crosses_sites(&parts.headers) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::response::sse::{Event as ServerEvent, KeepAlive, Sse};
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt as _};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -39,7 +39,8 @@ struct Sent<'a> {
     view: &'a View,
 }
 
-/// The live view as server-sent events: one whole view at once, then one per change (10 a second at most).
+/// The live view as server-sent events: one whole view at once, then one per change (10 a second at most). It ends when the
+/// caller's token is taken back.
 ///
 /// Roles: seat, supervisor.
 #[utoipa::path(get, path = "/live", tag = "live", responses((status = 200, description = "text/event-stream of views", body = View)))]
@@ -61,6 +62,7 @@ async fn live(
         let event = ServerEvent::default().json_data(sent).unwrap_or_default();
         Some((Ok(event), views))
     });
+    let stream = stream.take_until(app.gatekeeper.revoked(&caller));
     Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
 }
 
@@ -102,13 +104,14 @@ async fn events(
     let limit = feed.limit.clamp(1, FEED_MAX);
     let reader = app.events.clone();
     // Nothing new by then is an answer too.
-    drop(
-        tokio::time::timeout(
-            Duration::from_secs(feed.wait.min(30)),
-            reader.wait_after(feed.after),
-        )
-        .await,
+    let news = tokio::time::timeout(
+        Duration::from_secs(feed.wait.min(30)),
+        reader.wait_after(feed.after),
     );
+    tokio::select! {
+        _ = news => {}
+        () = app.gatekeeper.revoked(&caller) => return Err(Problem::unauthenticated()),
+    }
     let found = reader
         .events_after(feed.after, limit)
         .await

@@ -42,6 +42,16 @@ impl Problem {
         }
     }
 
+    /// 401: no token, or one that is not admitted (any more).
+    #[must_use]
+    pub fn unauthenticated() -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthenticated",
+            "send `Authorization: Bearer <token>`, or open the one-time link printed at start",
+        )
+    }
+
     /// 404 for `what` with this id.
     #[must_use]
     pub fn unknown(what: &str, id: impl std::fmt::Display) -> Self {

@@ -10,6 +10,7 @@ use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
+use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tower_http::services::ServeFile;
@@ -93,7 +94,11 @@ async fn audio(
         })?; // no playback without its trace
     }
     match ServeFile::new(path).try_call(request).await {
-        Ok(response) => Ok(response.map(axum::body::Body::new)),
+        // Sound stops in the middle when the token is taken back.
+        Ok(response) => Ok(response.map(|file| {
+            let bytes = axum::body::Body::new(file).into_data_stream();
+            axum::body::Body::from_stream(bytes.take_until(app.gatekeeper.revoked(&caller)))
+        })),
         Err(error) => Err(missing(&format!("it cannot be read: {error}"))),
     }
 }

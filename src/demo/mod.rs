@@ -122,11 +122,7 @@ async fn play(
     options: &Options,
     stop: impl Future<Output = ()>,
 ) -> Result<(), DemoError> {
-    let person = Caller {
-        name: "demo".to_owned(),
-        role: Role::Admin,
-        seat: Some(SeatId::from("800")),
-    };
+    let person = Caller::new("demo".to_owned(), Role::Admin, Some(SeatId::from("800")));
     let base = format!("http://{}", engine.addresses().api);
     say(&format!(
         "open   {base}{}   (one-time link; the page in Chinese and English)",

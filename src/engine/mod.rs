@@ -363,9 +363,13 @@ impl Engine {
         Duration::from_millis(self.app.vitals.health().owner_beat_ms)
     }
 
-    /// Take over a new configuration while running: policy, trunks, seats, profiles. What needs a restart (listeners,
-    /// media ports, directories, database, API) stays as it is.
+    /// Take over a new configuration while running: policy, trunks, seats, profiles, API tokens. What needs a restart
+    /// (listeners, media ports, directories, database, the API's address) stays as it is.
     pub async fn reload(&self, config: &Config) {
+        // First: whoever was dismissed is out before anything can wait.
+        self.app
+            .gatekeeper
+            .replace_tokens(config.api.tokens.clone());
         drop(
             self.inputs
                 .send(InputKind::PolicyChanged {

@@ -173,6 +173,33 @@ async fn a_bad_configuration_is_refused_whole_and_a_good_one_admits_a_new_seat_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn at_sighup_a_token_whose_file_changed_is_refused_and_its_open_view_ends() {
+    let server = with_carrier(1).await;
+    let path = server.centre.secret_file("token-admin");
+    let old = std::fs::read_to_string(&path).unwrap();
+    let api = server.addresses.api;
+    let ask = async |token: &str, path: &str| {
+        reqwest::Client::new()
+            .get(format!("http://{api}{path}"))
+            .bearer_auth(token)
+            .send()
+            .await
+            .expect("the API answers")
+    };
+    let mut live = ask(&old, "/api/v1/live").await;
+    assert!(live.chunk().await.expect("a view").is_some());
+    let new = format!("{old}-changed");
+    std::fs::write(&path, &new).unwrap();
+    server.signal(Signal::HUP);
+    let to_the_end = async { while let Ok(Some(_)) = live.chunk().await {} };
+    tokio::time::timeout(Duration::from_secs(10), to_the_end)
+        .await
+        .expect("the open view ends");
+    assert_eq!(ask(&old, "/api/v1/me").await.status(), 401);
+    assert_eq!(ask(&new, "/api/v1/me").await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn at_sigterm_new_calls_are_refused_with_a_record_and_a_running_call_ends_in_its_own_time() {
     let mut server = with_carrier(1).await;
     let mut seat = scene::seat(&mut server, "801").await;

@@ -8,7 +8,7 @@ use firstring::switch::View;
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 
-use crate::support::desk::{Desk, request};
+use crate::support::desk::{self, Desk, ROLES, request};
 use crate::support::one_call;
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -98,4 +98,58 @@ async fn feed_waits_for_the_next_event_and_no_longer() {
         .await
         .expect("answered as soon as something happened");
     assert!(!found.json().as_array().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_revoked_token_is_refused_at_once_and_its_streams_end_while_others_go_on() {
+    let desk = Desk::new().await;
+    let live = async |role| {
+        let mut body = desk
+            .send(request("GET", "/api/v1/live", role, None))
+            .await
+            .into_body();
+        next_view(&mut body).await;
+        body
+    };
+    let (mut of_seat, mut of_supervisor) = (live("seat").await, live("supervisor").await);
+    let feed = desk.get("module", "/api/v1/events?wait=30");
+    let revoke = async {
+        tokio::task::yield_now().await; // the feed waits
+        let tokens = ROLES
+            .iter()
+            .filter(|role| **role != "module")
+            .map(|role| desk::token(role))
+            .map(|mut token| {
+                if token.name == "seat-person" {
+                    token.seat = Some("802".into()); // the same secret means another seat now
+                }
+                token
+            });
+        desk.app.gatekeeper.replace_tokens(tokens.collect());
+    };
+    let (feed, ()) = tokio::time::timeout(PATIENCE, async { tokio::join!(feed, revoke) })
+        .await
+        .expect("the feed does not wait for its 30 s");
+    assert_eq!(
+        (feed.status, feed.json()["code"].as_str()),
+        (401, Some("unauthenticated"))
+    );
+    assert_eq!(desk.get("module", "/api/v1/records").await.status, 401);
+    let ended = tokio::time::timeout(PATIENCE, of_seat.frame()).await;
+    assert!(
+        ended.expect("ended").is_none(),
+        "the stream of seat 801 ends"
+    );
+    assert_eq!(
+        desk.get("seat", "/api/v1/me").await.json()["seat"],
+        "802",
+        "the token is good for what it means now"
+    );
+    desk.view.send_modify(|view| {
+        *view = Arc::new(View {
+            arrived: 3,
+            ..View::clone(view)
+        });
+    });
+    assert_eq!(next_view(&mut of_supervisor).await["arrived"], 3);
 }

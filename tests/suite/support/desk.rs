@@ -224,14 +224,10 @@ pub fn secret(role: &str) -> String {
 /// Whom a token of `role` stands for.
 pub fn caller(role: &str) -> Caller {
     let token = token(role);
-    Caller {
-        name: token.name,
-        role: token.role,
-        seat: token.seat,
-    }
+    Caller::new(token.name, token.role, token.seat)
 }
 
-fn token(role: &str) -> Token {
+pub fn token(role: &str) -> Token {
     let (role_of, seat) = match role {
         "seat" => (Role::Seat, Some("801")),
         "supervisor" => (Role::Supervisor, Some("800")),
