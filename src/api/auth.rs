@@ -210,7 +210,7 @@ impl Gatekeeper {
             .map(|(_, caller)| caller.clone())
     }
 
-    fn identify(&self, headers: &HeaderMap) -> Option<Caller> {
+    pub(super) fn identify(&self, headers: &HeaderMap) -> Option<Caller> {
         if let Some(bearer) =
             text(headers, header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "))
         {

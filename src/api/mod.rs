@@ -11,6 +11,7 @@ mod recordings;
 mod records;
 mod serve;
 mod testing;
+mod trail;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub use ops::{ClockState, Health, Vitals};
 pub use problem::Problem;
 pub use recordings::Playbacks;
 pub use serve::{ServeError, Served, serve};
+pub use trail::{Trail, TrailWriter};
 
 use crate::id::CallId;
 use crate::store::journal::EventReader;
@@ -55,6 +57,8 @@ pub struct App {
     pub secure: bool,
     /// Who plays which recording now.
     pub playbacks: Playbacks,
+    /// Takes what was refused to whom.
+    pub trail: Trail,
 }
 
 impl App {
@@ -175,6 +179,10 @@ pub fn app(app: Arc<App>) -> Router {
         .merge(testing::routes())
         .fallback(elsewhere)
         .method_not_allowed_fallback(wrong_method)
+        .layer(axum::middleware::from_fn_with_state(
+            Arc::clone(&app),
+            trail::note_refusal,
+        ))
         .layer(axum::middleware::map_response(guarded))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(app)

@@ -154,7 +154,8 @@ struct Audited {
     limit: u32,
 }
 
-/// The audit list, newest first: who heard which recording, who sent what again (`at`, `actor`, `action`, `subject`).
+/// The audit list, newest first: who heard which recording, who sent what again, who was refused what (`at`, `actor`, `action`,
+/// `subject`, and for refusals `reason`).
 ///
 /// Roles: none but admin.
 #[utoipa::path(get, path = "/audit", tag = "operation", params(Audited), responses((status = 200, description = "entries", body = [Object]), (status = 503, description = "the database does not answer", body = Problem, content_type = "application/problem+json")))]

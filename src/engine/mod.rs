@@ -264,6 +264,8 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
         projected.clone(),
         metrics,
     );
+    let (trail, trail_writer) = api::Trail::new(memory.store.clone());
+    readers.spawn("audit", trail_writer.run());
     let app = Arc::new(App {
         gatekeeper: Gatekeeper::new(config.api.tokens.clone()),
         commands: commands.clone(),
@@ -274,6 +276,7 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
         vitals: Arc::new(vitals),
         secure: config.api.tls.is_some(),
         playbacks: api::Playbacks::default(),
+        trail,
     });
     let (served, serving) = api::serve(&config.api, api::app(Arc::clone(&app))).await?;
     readers.spawn("api", async move { drop(serving.await) });

@@ -1,4 +1,4 @@
-//! The audit list: who heard which recording, who sent what again.
+//! The audit list: who heard which recording, who sent what again, who was refused what and why.
 
 use sqlx::Row as _;
 
@@ -13,6 +13,9 @@ pub struct AuditEntry {
     pub actor: String,
     pub action: String,
     pub subject: String,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl Store {
@@ -27,20 +30,49 @@ impl Store {
         action: &str,
         subject: &str,
     ) -> Result<(), StoreError> {
+        self.audit_with(at, actor, action, subject, None).await
+    }
+
+    /// As [`Store::audit`], for what was refused: `reason` says why.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is not written.
+    pub async fn audit_refused(
+        &self,
+        at: Timestamp,
+        actor: &str,
+        action: &str,
+        subject: &str,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        self.audit_with(at, actor, action, subject, Some(reason))
+            .await
+    }
+
+    async fn audit_with(
+        &self,
+        at: Timestamp,
+        actor: &str,
+        action: &str,
+        subject: &str,
+        reason: Option<&str>,
+    ) -> Result<(), StoreError> {
         let mut connection = self.pool.acquire().await?;
         if self.backend == Backend::Sqlite {
             sqlx::query("PRAGMA synchronous = FULL")
                 .execute(&mut *connection)
                 .await?;
         }
-        let written =
-            sqlx::query("INSERT INTO audit (at, actor, action, subject) VALUES ($1, $2, $3, $4)")
-                .bind(at.as_micros())
-                .bind(plain(actor))
-                .bind(plain(action))
-                .bind(plain(subject))
-                .execute(&mut *connection)
-                .await;
+        let written = sqlx::query(
+            "INSERT INTO audit (at, actor, action, subject, reason) VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(at.as_micros())
+        .bind(plain(actor))
+        .bind(plain(action))
+        .bind(plain(subject))
+        .bind(reason.map(plain))
+        .execute(&mut *connection)
+        .await;
         if self.backend == Backend::Sqlite {
             sqlx::query("PRAGMA synchronous = NORMAL")
                 .execute(&mut *connection)
@@ -60,7 +92,7 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<AuditEntry>, StoreError> {
         let rows = sqlx::query(
-            "SELECT seq, at, actor, action, subject FROM audit \
+            "SELECT seq, at, actor, action, subject, reason FROM audit \
              WHERE subject = $1 OR $2 = 1 ORDER BY seq DESC LIMIT $3",
         )
         .bind(subject.unwrap_or_default())
@@ -76,6 +108,7 @@ impl Store {
                 actor: row.try_get(2)?,
                 action: row.try_get(3)?,
                 subject: row.try_get(4)?,
+                reason: row.try_get(5)?,
             });
         }
         Ok(entries)

@@ -308,3 +308,128 @@ async fn bad_query_is_422_and_large_limits_are_cut() {
         json!([])
     );
 }
+
+#[tokio::test]
+async fn a_refused_command_is_in_the_audit_list_with_who_what_and_why() {
+    let desk = Desk::new().await;
+    let hang_up = |call| format!("/api/v1/calls/{call}/hang_up");
+    // Not its call; the switch says no; a field is wrong; not its role; a look that is not for modules.
+    problem(
+        &desk.post("seat", &hang_up(desk.waiting), json!({})).await,
+        403,
+        "not_allowed",
+    );
+    desk.refusals
+        .lock()
+        .unwrap()
+        .push(CommandError::WrongState {
+            what: "the call".to_owned(),
+            state: "closing".to_owned(),
+            hint: "wait".to_owned(),
+        });
+    problem(
+        &desk.post("seat", &hang_up(desk.talking), json!({})).await,
+        409,
+        "wrong_state",
+    );
+    let parties = format!("/api/v1/calls/{}/parties", desk.talking);
+    problem(
+        &desk.post("seat", &parties, json!({ "role": "110" })).await,
+        422,
+        "bad_field",
+    );
+    let listen = format!("/api/v1/calls/{}/listen", desk.waiting);
+    problem(
+        &desk.post("seat", &listen, json!({ "seat": "801" })).await,
+        403,
+        "not_allowed",
+    );
+    problem(
+        &desk.get("module", "/api/v1/calls").await,
+        403,
+        "not_allowed",
+    );
+    // What was done, what nobody may know the path of, and a bad question are no refusals.
+    assert_eq!(
+        desk.post("seat", "/api/v1/seats/801/ready", json!({}))
+            .await
+            .status,
+        200
+    );
+    desk.post("nobody", &hang_up(desk.talking), json!({})).await;
+    desk.get("seat", "/api/v1/records?limit=x").await;
+    let wanted = [
+        (
+            "module-person",
+            "refused GET /api/v1/calls",
+            String::new(),
+            "403 not_allowed: module-person",
+        ),
+        (
+            "seat-person",
+            "refused POST /api/v1/calls/{call}/listen",
+            desk.waiting.to_string(),
+            "403 not_allowed: seat-person",
+        ),
+        (
+            "seat-person",
+            "refused POST /api/v1/calls/{call}/parties",
+            desk.talking.to_string(),
+            "422 bad_field: missing field `number`",
+        ),
+        (
+            "seat-person",
+            "refused POST /api/v1/calls/{call}/hang_up",
+            desk.talking.to_string(),
+            "409 wrong_state: the call",
+        ),
+        (
+            "seat-person",
+            "refused POST /api/v1/calls/{call}/hang_up",
+            desk.waiting.to_string(),
+            "403 not_allowed: call",
+        ),
+    ];
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let listed = loop {
+        let listed = desk.get("admin", "/api/v1/audit").await.json();
+        if listed.as_array().unwrap().len() >= wanted.len() {
+            break listed;
+        }
+        assert!(std::time::Instant::now() < deadline, "{listed}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    };
+    assert_eq!(listed.as_array().unwrap().len(), wanted.len(), "{listed:#}");
+    for (entry, (actor, action, subject, reason)) in listed.as_array().unwrap().iter().zip(wanted) {
+        assert_eq!(
+            (&entry["actor"], &entry["action"], &entry["subject"]),
+            (&json!(actor), &json!(action), &json!(subject)),
+            "{entry}"
+        );
+        let said = entry["reason"].as_str().unwrap();
+        assert!(said.starts_with(reason), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_is_refused_in_a_loop_does_not_fill_the_audit_list() {
+    let desk = Desk::new().await;
+    for _ in 0..90 {
+        desk.get("module", "/api/v1/calls").await;
+    }
+    desk.get("seat", "/api/v1/audit").await; // another person, after all of them
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        let listed = desk.get("admin", "/api/v1/audit?limit=500").await.json();
+        let of = |actor: &str| {
+            let entries = listed.as_array().unwrap().iter();
+            entries.filter(|entry| entry["actor"] == actor).count()
+        };
+        if of("seat-person") == 1 {
+            assert_eq!(of("module-person"), 60);
+            return;
+        }
+        assert!(std::time::Instant::now() < deadline, "{listed}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}

@@ -116,6 +116,8 @@ impl Desk {
             Arc::clone(&taken),
             Arc::clone(&refusals),
         ));
+        let (trail, trail_writer) = api::Trail::new(store.clone());
+        tokio::spawn(trail_writer.run());
         let app = Arc::new(App {
             gatekeeper: Gatekeeper::new(ROLES.iter().map(|role| token(role)).collect()),
             commands: commands_out,
@@ -126,6 +128,7 @@ impl Desk {
             vitals: Arc::new(Still),
             secure: true,
             playbacks: api::Playbacks::default(),
+            trail,
         });
         Self {
             router: api::app(Arc::clone(&app)),
