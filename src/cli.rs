@@ -72,7 +72,7 @@ pub enum Command {
     Demo(Demo),
     /// Run the centre until SIGTERM: then no new calls, calls end, everything is flushed
     Serve(Serve),
-    /// Check the configuration and report every fault with file, line, reason and fix
+    /// Check the configuration and what it needs of this machine; report every fault with file, line, reason and fix
     Check(Check),
     /// Look at the configuration
     #[command(subcommand)]
@@ -145,6 +145,9 @@ pub struct Check {
     /// Count warnings as faults
     #[arg(long)]
     pub strict: bool,
+    /// Look at files only: not at addresses, database and clock, so that it can be asked on another machine or at start
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// `firstring config ...`
@@ -299,18 +302,27 @@ fn summary(faults: &[Fault]) -> String {
 
 fn run_check(check: &Check) -> u8 {
     with_config(&check.file, |config, origins| {
+        let mut found = Vec::new();
+        let looked = run_async(async {
+            found = engine::look_at_site(&check.file.config, &config, origins, check.offline).await;
+            Ok::<(), std::io::Error>(())
+        });
+        report(&found);
+        let refused = found.iter().any(|fault| fault.severity == Severity::Error);
+        found.extend(origins.warnings.iter().cloned());
         println!(
-            "{}: good, {}; {} trunks, {} seats, {} destinations",
+            "{}: {}, {}; {} trunks, {} seats, {} destinations",
             check.file.config.display(),
-            summary(&origins.warnings),
+            if refused { "not good here" } else { "good" },
+            summary(&found),
             config.sip.trunks.len(),
             config.sip.seats.len(),
             config.destinations.len()
         );
-        if check.strict && !origins.warnings.is_empty() {
+        if refused || (check.strict && !found.is_empty()) {
             FAILED
         } else {
-            DONE
+            looked
         }
     })
 }
@@ -508,7 +520,7 @@ mod tests {
             "firstring demo --once",
             "firstring demo --load 20 --host 192.0.2.7",
             "firstring serve -c x.toml",
-            "firstring check --strict --config x.toml",
+            "firstring check --strict --offline --config x.toml",
             "firstring config show --origin",
             "firstring replay journal",
             "firstring module dispatch --database d.db --secret-file s --engine http://127.0.0.1:8120 --token-file t",

@@ -249,7 +249,7 @@ impl FromRequestParts<Arc<App>> for Caller {
         let caller = app
             .gatekeeper
             .identify(&parts.headers)
-            .ok_or_else(|| Problem::unauthenticated())?;
+            .ok_or_else(Problem::unauthenticated)?;
         let changes = !matches!(parts.method.as_str(), "GET" | "HEAD");
         let by_cookie = !parts.headers.contains_key(header::AUTHORIZATION);
         if changes && by_cookie && crosses_sites(&parts.headers) {

@@ -12,27 +12,9 @@ use super::raw::{Origin, Table};
 use super::section::{At, Reader, Section, quoted};
 use super::{build_edge, build_sip};
 use crate::id::{QueueId, SeatId};
-use crate::switch::{Centre, Policy, SeatPolicy, Strategy, Timers};
+use crate::switch::{Centre, Policy, SeatPolicy, Strategy, Timers, prompts_played};
 use crate::time::Millis;
 
-/// Announcements without which a call sounds wrong; `greeting` must be there.
-const PROMPTS: [&str; 15] = [
-    "greeting",
-    "all_busy_position",
-    "all_busy_next",
-    "all_busy_many",
-    "still_waiting",
-    "cpr_hint",
-    "shelved",
-    "education",
-    "silent_call",
-    "line_fault_caller",
-    "seat_fault",
-    "seat_recovered",
-    "wait_alert",
-    "third_party",
-    "call_back",
-];
 /// Characters of a token or digest password; shorter ones can be guessed.
 const SECRET_CHARS_MIN: usize = 12;
 
@@ -75,7 +57,7 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
     recording.close();
     let store = store(root.section("store"));
     let (destinations, names) = build_edge::destinations(&root);
-    let api = build_edge::api(root.section("api"), &seats, &names);
+    let api = build_edge::api(root.section("api"), &seats, &names, &sip.listeners);
     let enrich = build_edge::enrich(root.section("enrich"));
     root.close();
     Some(Config {
@@ -223,24 +205,21 @@ fn prompts(section: Section<'_>) -> (PathBuf, String) {
     let dir = section.path_or("dir", &shipped(&section, "prompts"));
     let language = section.text_or("language", "zh-CN");
     let folder = dir.value.join(&language.value);
-    let missing = disk::missing_prompts(&folder, &PROMPTS);
-    if missing.contains(&"greeting") {
-        section.reader.fault(
-            &dir.origin,
-            &dir.key,
-            format!(
-                "is {}, where {}/greeting.wav is missing",
-                dir.value.display(),
-                language.value
-            ),
-            "name the prompts folder that came with firstring, or record the sentences listed in docs/install.md",
-        );
-    } else if !missing.is_empty() {
+    let music = dir.value.join("music");
+    let missing: Vec<String> = prompts_played()
+        .into_iter()
+        .map(|id| (&folder, id.0))
+        .chain([(&music, String::from("hold"))])
+        .map(|(folder, id)| folder.join(format!("{id}.wav")))
+        .filter(|path| !path.is_file())
+        .map(|path| path.display().to_string())
+        .collect();
+    if !missing.is_empty() {
         section.reader.warn(
             &dir.origin,
             &dir.key,
-            format!("lacks in {}: {}", language.value, missing.join(", ")),
-            "callers hear silence in their place; copy the files from the prompts folder that came with firstring",
+            format!("lacks {}", missing.join(", ")),
+            "callers hear silence in their place; copy the files from the prompts folder that came with firstring, or record them (docs/prompts.md)",
         );
     }
     section.close();

@@ -1,11 +1,14 @@
 //! From sections to the checked edges: API and its tokens, destinations of deliveries, enrichment sources.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 use super::build::{Seats, check_length, complain, need_secret, secret};
-use super::checked::{Api, Destination, Enrich, LineDataSource, Secret, TlsFiles, Token};
+use super::checked::{
+    Api, Destination, Enrich, LineDataSource, Secret, SipListener, TlsFiles, Token, Transport,
+};
 use super::disk;
 use super::raw::Origin;
 use super::section::{At, Section, hint, quoted};
@@ -19,21 +22,29 @@ const DELIVERED: [&str; 3] = ["call.arrived", "call.enriched", "call.closed"];
 pub(super) fn tls(section: &Section<'_>) -> Option<TlsFiles> {
     let certificate = section.path("certificate");
     let key = section.path("key");
+    let mut readable = true;
     if let Some(file) = &certificate
         && let Err(complaint) = disk::certificate(&file.value)
     {
+        readable = false;
         complain(section.reader, file, complaint);
     }
     if let Some(file) = &key
         && let Err(complaint) = disk::private_key(&file.value)
     {
+        readable = false;
         complain(section.reader, file, complaint);
     }
     match (certificate, key) {
-        (Some(certificate), Some(key)) => Some(TlsFiles {
-            certificate: certificate.value,
-            key: key.value,
-        }),
+        (Some(certificate), Some(key)) => {
+            if readable && let Err(complaint) = disk::pair(&certificate.value, &key.value) {
+                complain(section.reader, &key, complaint);
+            }
+            Some(TlsFiles {
+                certificate: certificate.value,
+                key: key.value,
+            })
+        }
         (Some(_), None) => {
             section.missing(
                 "key",
@@ -54,13 +65,18 @@ pub(super) fn tls(section: &Section<'_>) -> Option<TlsFiles> {
     }
 }
 
-pub(super) fn api(section: Section<'_>, seats: &Seats, destinations: &[String]) -> Option<Api> {
+pub(super) fn api(
+    section: Section<'_>,
+    seats: &Seats,
+    destinations: &[String],
+    listeners: &[SipListener],
+) -> Option<Api> {
     let bind = if section.has("bind") {
         section.socket("bind")
     } else {
         section.show("bind", "\"127.0.0.1:8120\"", &Origin::Default);
         Some(At {
-            value: std::net::SocketAddr::from(([127, 0, 0, 1], 8120)),
+            value: SocketAddr::from(([127, 0, 0, 1], 8120)),
             origin: Origin::Default,
             key: section.key("bind"),
         })
@@ -80,6 +96,9 @@ pub(super) fn api(section: Section<'_>, seats: &Seats, destinations: &[String]) 
             "write certificate = and key =, or bind to 127.0.0.1 and put a TLS proxy before it",
         );
     }
+    if let Some(bind) = &bind {
+        check_api_port(&section, bind, listeners);
+    }
     let tokens = tokens(&section, seats, destinations);
     section.close();
     Some(Api {
@@ -87,6 +106,29 @@ pub(super) fn api(section: Section<'_>, seats: &Seats, destinations: &[String]) 
         tls,
         tokens,
     })
+}
+
+fn check_api_port(section: &Section<'_>, bind: &At<SocketAddr>, listeners: &[SipListener]) {
+    let taken = listeners
+        .iter()
+        .find(|listener| listener.transport != Transport::Udp && clash(listener.bind, bind.value));
+    if let Some(listener) = taken {
+        section.reader.fault(
+            &bind.origin,
+            &bind.key,
+            format!(
+                "is {}, where sip.listeners.{} listens",
+                bind.value, listener.id
+            ),
+            "give it another port or address",
+        );
+    }
+}
+
+/// Whether two sockets of one kind cannot be bound at once.
+pub(super) fn clash(one: SocketAddr, other: SocketAddr) -> bool {
+    let meet = one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && meet
 }
 
 fn tokens(api: &Section<'_>, seats: &Seats, destinations: &[String]) -> Vec<Token> {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use super::build::{check_area_code, complain, shipped};
-use super::build_edge::tls;
+use super::build_edge::{clash, tls};
 use super::checked::{Cidr, Media, Sip, SipListener, TlsTrust, Transport, Trunk};
 use super::disk;
 use super::raw::Origin;
@@ -131,11 +131,14 @@ fn listeners(sip: &Section<'_>) -> Vec<At<SipListener>> {
             for other in &all {
                 let same_kind = (other.value.transport == Transport::Udp)
                     == (listener.transport == Transport::Udp);
-                if other.value.bind == listener.bind && listener.bind.port() != 0 && same_kind {
+                if clash(other.value.bind, listener.bind) && same_kind {
                     section.reader.fault(
                         &section.origin,
                         &section.path,
-                        format!("listens on {} like {}", listener.bind, other.key),
+                        format!(
+                            "listens on {}, which {} has taken ({})",
+                            listener.bind, other.key, other.value.bind
+                        ),
                         "give it another port or address",
                     );
                 }

@@ -1,4 +1,4 @@
-//! Questions to the disk: secrets, certificates, folders, prompts, profiles. Each answer is a value or a reason and a
+//! Questions to the disk: secrets, certificates, folders, profiles. Each answer is a value or a reason and a
 //! fix in words; nothing is created or changed.
 
 use std::collections::BTreeMap;
@@ -137,6 +137,34 @@ pub(super) fn private_key(path: &Path) -> Result<(), Complaint> {
     }
 }
 
+/// Whether the certificate is that of the key; both can be read.
+pub(super) fn pair(certificate: &Path, key: &Path) -> Result<(), Complaint> {
+    let chain = CertificateDer::pem_file_iter(certificate).map(|all| all.flatten().collect());
+    let signing = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| error.to_string())
+        .and_then(|key| {
+            rustls::crypto::ring::sign::any_supported_type(&key).map_err(|error| error.to_string())
+        });
+    let (Ok(chain), Ok(signing)) = (chain, signing) else {
+        return complain(
+            format!("names {}, of a kind that TLS does not know", key.display()),
+            "make an RSA, ECDSA (P-256, P-384) or Ed25519 key",
+        );
+    };
+    match rustls::sign::CertifiedKey::new(chain, signing).keys_match() {
+        Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => complain(
+            format!(
+                "names {}, which is not the key of the certificate {}",
+                key.display(),
+                certificate.display()
+            ),
+            "name the key that the certificate was made with; the server's own certificate must stand first in its file",
+        ),
+        // What cannot be compared is not judged here.
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// The profiles of a folder by name, and what is wrong with which file.
 pub(super) type Profiles = (BTreeMap<String, Profile>, Vec<(PathBuf, Complaint)>);
 
@@ -195,25 +223,4 @@ fn profile(path: &Path) -> Result<Profile, Complaint> {
         Ok(()) => Ok(profile),
         Err(error) => complain(error.to_string(), "correct that key"),
     }
-}
-
-/// Announcements a call may need: those without a file. A file may stand in parts (`all_busy_position.1.wav`, ...).
-pub(super) fn missing_prompts(folder: &Path, ids: &[&'static str]) -> Vec<&'static str> {
-    let present: Vec<String> = std::fs::read_dir(folder)
-        .map(|entries| {
-            entries
-                .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-                .filter(|name| name.ends_with(".wav"))
-                .collect()
-        })
-        .unwrap_or_default();
-    ids.iter()
-        .copied()
-        .filter(|id| {
-            !present.iter().any(|name| {
-                name.strip_prefix(id)
-                    .is_some_and(|rest| rest.starts_with('.'))
-            })
-        })
-        .collect()
 }

@@ -5,11 +5,13 @@
 //! stop:   no new calls -> calls end (drain) -> sip, media -> owner flushes -> readers -> exit
 //! ```
 
+mod certificate;
 mod history;
 mod outlet;
 mod owner;
 mod recovery;
 mod serve;
+mod site;
 mod tasks;
 mod vitals;
 mod watch;
@@ -24,6 +26,7 @@ use tokio::sync::{Notify, mpsc, watch as channel};
 pub use owner::Ended;
 pub use recovery::{ReplayError, Replayed, replay};
 pub use serve::{Options as ServeOptions, ServeError, serve};
+pub use site::look as look_at_site;
 
 use crate::api::{self, App, Caller, Commands, Gatekeeper};
 use crate::clock::Clock;
@@ -53,8 +56,6 @@ const PROJECT_WITHIN: Duration = Duration::from_secs(3);
 /// Why the engine did not start. Each says what to do in its own words.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("prompts: {0}")]
-    Prompts(#[from] crate::media::prompt::PromptError),
     #[error("recordings: {0}")]
     Recorder(#[from] crate::media::recorder::RecorderError),
     #[error("journal: {0}")]
@@ -241,16 +242,35 @@ fn start_readers(
     Ok((readers, projected))
 }
 
+/// The sounds there are; what is missing is an alarm, never a reason to take no calls.
+fn load_prompts(config: &Config, inputs: &mpsc::Sender<InputKind>) -> Prompts {
+    let (prompts, mut faults) = Prompts::load(&config.prompts, &config.policy.language);
+    faults.extend(prompts.require(crate::switch::prompts_played()).err());
+    let detail: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    for fault in &detail {
+        tracing::error!(%fault, "callers do not hear all announcements");
+    }
+    let alarm = InputKind::Alarm {
+        code: AlarmCode::PromptsMissing,
+        subject: "prompts".to_owned(),
+        raised: !detail.is_empty(),
+        detail: detail.join(". "),
+    };
+    // The inbox is nearly empty at start.
+    drop(inputs.try_send(alarm));
+    prompts
+}
+
 /// Start everything.
 ///
 /// # Errors
 /// [`StartError`]: the first part that could not start, and why. Nothing is left running.
 pub async fn start(config: Config) -> Result<Engine, StartError> {
     let metrics = vitals::exporter()?;
-    let prompts = Prompts::load(&config.prompts, &config.policy.language)?;
     let memory = Memory::open(&config).await?;
     let channels = Channels::new();
     memory.say_started(&config, &channels.inputs).await;
+    let prompts = load_prompts(&config, &channels.inputs);
     let hands = Hands::start(&config, prompts, &memory, &channels.inputs)?;
     let (mut readers, projected) = start_readers(&config, &memory, &hands, &channels)?;
 

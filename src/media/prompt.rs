@@ -1,7 +1,8 @@
 //! Stored sounds, read once at start: `<dir>/<language>/<id>.wav`, `<dir>/music/hold.wav` (SHELL: reads files).
 //!
 //! Owns: reading and checking WAV (RIFF, 8 kHz, mono, 16-bit PCM), a table per codec for each, names -> sounds.
-//! A missing, short or wrong file is found at start with its path, never in a call.
+//! A missing, short or wrong file is told at start with its path, and callers hear silence in its place: calls are served
+//! with the sounds there are.
 //! Refuses to know: who hears what, when.
 
 use std::collections::BTreeMap;
@@ -45,7 +46,10 @@ pub enum PromptError {
     #[error("prompt {}: {samples} samples; wanted {SAMPLES_MIN} to {SAMPLES_MAX} (20 ms to 10 min)", path.display())]
     Length { path: PathBuf, samples: usize },
     /// Sounds that the policy plays do not exist.
-    #[error("prompts missing: {}; put them there", list(paths))]
+    #[error(
+        "prompts missing, callers hear silence in their place: {}; put them there",
+        list(paths)
+    )]
     Missing { paths: Vec<PathBuf> },
     /// The folder holds too many.
     #[error("{} holds more than {PROMPTS_MAX} prompts", path.display())]
@@ -71,21 +75,28 @@ pub struct Prompts {
 impl Prompts {
     /// Read every `<dir>/<language>/*.wav` and `<dir>/music/hold.wav`. A file `entry.wav` replaces the entry tone.
     ///
-    /// # Errors
-    /// [`PromptError`] with the path of the first file that cannot be used.
-    pub fn load(dir: &Path, language: &str) -> Result<Self, PromptError> {
+    /// What cannot be used is left out and told; the ring-back tone stands in for the music.
+    #[must_use]
+    pub fn load(dir: &Path, language: &str) -> (Self, Vec<PromptError>) {
         let folder = dir.join(language);
+        let mut faults = Vec::new();
         let mut clips = BTreeMap::new();
-        for path in wav_files(&folder)? {
+        for path in wav_files(&folder, &mut faults) {
             let Some(id) = path.file_stem().and_then(|stem| stem.to_str()) else {
                 continue;
             };
-            clips.insert(PromptId::from(id), read_clip(&path)?);
+            match read_clip(&path) {
+                Ok(clip) => drop(clips.insert(PromptId::from(id), clip)),
+                Err(fault) => faults.push(fault),
+            }
         }
-        let music = read_clip(&dir.join("music").join("hold.wav"))?;
+        let music = read_clip(&dir.join("music").join("hold.wav")).unwrap_or_else(|fault| {
+            faults.push(fault);
+            Arc::new(Clip::new(&tone::ring_back()))
+        });
         let mut prompts = Self::from_clips(clips, music);
         prompts.folder = folder;
-        Ok(prompts)
+        (prompts, faults)
     }
 
     /// Sounds made in memory (tests, simulation).
@@ -107,10 +118,10 @@ impl Prompts {
     ///
     /// # Errors
     /// [`PromptError::Missing`] with the paths where they were looked for.
-    pub fn require<'a>(&self, ids: impl IntoIterator<Item = &'a str>) -> Result<(), PromptError> {
+    pub fn require(&self, ids: impl IntoIterator<Item = PromptId>) -> Result<(), PromptError> {
         let paths: Vec<_> = ids
             .into_iter()
-            .filter(|id| !self.clips.contains_key(&PromptId::from(*id)))
+            .filter(|id| !self.clips.contains_key(id))
             .map(|id| self.folder.join(format!("{id}.wav")))
             .collect();
         if paths.is_empty() {
@@ -155,25 +166,31 @@ impl Prompts {
     }
 }
 
-fn wav_files(folder: &Path) -> Result<Vec<PathBuf>, PromptError> {
-    let unreadable = |source| PromptError::Unreadable {
-        path: folder.to_owned(),
-        source,
+fn wav_files(folder: &Path, faults: &mut Vec<PromptError>) -> Vec<PathBuf> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(source) => {
+            let path = folder.to_owned();
+            faults.push(PromptError::Unreadable { path, source });
+            return Vec::new();
+        }
     };
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
+    for entry in entries.flatten() {
+        let path = entry.path();
         if path.extension().is_some_and(|extension| extension == "wav") {
             files.push(path);
         }
         if files.len() > PROMPTS_MAX {
-            return Err(PromptError::TooMany {
+            files.pop();
+            faults.push(PromptError::TooMany {
                 path: folder.to_owned(),
             });
+            break;
         }
     }
     files.sort();
-    Ok(files)
+    files
 }
 
 /// The samples of one WAV in the prompts' format, outside of any language: a speech of the demo.
@@ -294,7 +311,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write(&dir.path().join("zh-CN/greeting.wav"), 8000, &[1000; 800]);
         write(&dir.path().join("music/hold.wav"), 8000, &[2000; 8000]);
-        let prompts = Prompts::load(dir.path(), "zh-CN").unwrap();
+        let (prompts, faults) = Prompts::load(dir.path(), "zh-CN");
+        assert!(faults.is_empty(), "{faults:?}");
         let clip = prompts.clip(&PromptId::from("greeting")).unwrap();
         assert_eq!(clip.bytes(Codec::Pcmu), [Codec::Pcmu.encode(1000); 800]);
         let sounds = [
@@ -307,8 +325,10 @@ mod tests {
         let (items, unknown) = prompts.resolve(&sounds);
         assert_eq!(items.len(), 4);
         assert_eq!(unknown, [PromptId::from("nothing")]);
-        assert!(prompts.require(["greeting"]).is_ok());
-        let missing = prompts.require(["greeting", "still_waiting"]).unwrap_err();
+        assert!(prompts.require(["greeting".into()]).is_ok());
+        let missing = prompts
+            .require(["greeting".into(), "still_waiting".into()])
+            .unwrap_err();
         assert!(
             missing.to_string().contains("zh-CN/still_waiting.wav"),
             "{missing}"
@@ -316,22 +336,40 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_wrong_file_is_named_with_its_path() {
+    fn a_missing_or_wrong_file_is_named_with_its_path_and_the_others_are_played() {
         let dir = tempfile::tempdir().unwrap();
-        let error = Prompts::load(dir.path(), "zh-CN").unwrap_err().to_string();
-        assert!(error.contains("zh-CN"), "{error}");
+        let told = || {
+            let (prompts, faults) = Prompts::load(dir.path(), "zh-CN");
+            let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            (prompts, texts.join("; "))
+        };
+        let (_, error) = told();
+        assert!(
+            error.contains("zh-CN") && error.contains("music/hold.wav"),
+            "{error}"
+        );
         write(&dir.path().join("zh-CN/greeting.wav"), 16_000, &[0; 800]);
-        let error = Prompts::load(dir.path(), "zh-CN").unwrap_err().to_string();
+        let (_, error) = told();
         assert!(
             error.contains("greeting.wav") && error.contains("16000 Hz"),
             "{error}"
         );
         write(&dir.path().join("zh-CN/greeting.wav"), 8000, &[0; 80]);
-        let error = Prompts::load(dir.path(), "zh-CN").unwrap_err().to_string();
+        let (_, error) = told();
         assert!(error.contains("80 samples"), "{error}");
         write(&dir.path().join("zh-CN/greeting.wav"), 8000, &[0; 800]);
-        let error = Prompts::load(dir.path(), "zh-CN").unwrap_err().to_string();
+        let (_, error) = told();
         assert!(error.contains("music/hold.wav"), "{error}");
+        write(
+            &dir.path().join("zh-CN/still_waiting.wav"),
+            16_000,
+            &[0; 800],
+        );
+        let (prompts, error) = told();
+        assert!(error.contains("still_waiting.wav"), "{error}");
+        assert!(prompts.clip(&"greeting".into()).is_some());
+        let (music, _) = prompts.resolve(&[Sound::Music]);
+        assert_eq!(music.len(), 1, "something is heard in place of the music");
     }
 
     proptest! {

@@ -225,6 +225,9 @@ pub enum AlarmCode {
     SwitchInputSkipped,
     #[serde(rename = "config.refused")]
     ConfigRefused,
+    /// Announcements that calls play are missing or unusable; callers hear silence in their place.
+    #[serde(rename = "prompts.missing")]
+    PromptsMissing,
     #[serde(rename = "clock.stepped")]
     ClockStepped,
     /// A media worker stands still or ended, or a fault cost a call its media.

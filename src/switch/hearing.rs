@@ -6,6 +6,8 @@
 //! ```
 //! A prompt is never cut except by the answer; ring-back and music give way at once. WS/T 451-2014 7.2.1.1-c.
 
+use std::collections::BTreeSet;
+
 use super::timers::TimerKey;
 use super::{EventKind, MediaCommand, Sound, Switch};
 use crate::call::{Announcement, Hearing, SeatTone, Spoken};
@@ -18,6 +20,9 @@ const POSITION_SPAN: Millis = Millis::from_secs(15);
 const PROMPT_SPAN_MAX: Millis = Millis::from_secs(30);
 /// From this position on no number is told.
 const POSITION_MANY: u32 = 10;
+const GREETING: &str = "greeting";
+const LINE_FAULT: &str = "line_fault_caller";
+const STILL_WAITING: &str = "still_waiting";
 
 impl Switch {
     /// Entry tone and greeting, once.
@@ -28,7 +33,7 @@ impl Switch {
         };
         match unanswered.hearing {
             Hearing::Nothing => {
-                let sounds = vec![Sound::Entry, Sound::Prompt(PromptId::from("greeting"))];
+                let sounds = vec![Sound::Entry, Sound::Prompt(PromptId::from(GREETING))];
                 self.announce(call, Announcement::Greeting, "greeting", None, sounds);
             }
             Hearing::Prompt { .. }
@@ -41,7 +46,7 @@ impl Switch {
 
     /// The caller is back in the queue because our line failed.
     pub(super) fn announce_line_fault(&mut self, call: CallId) {
-        let prompt = "line_fault_caller";
+        let prompt = LINE_FAULT;
         let sounds = vec![Sound::Prompt(PromptId::from(prompt))];
         self.announce(call, Announcement::LineFault, prompt, None, sounds);
     }
@@ -159,7 +164,7 @@ impl Switch {
         if let Some(unanswered) = self.call_mut(call).and_then(|c| c.unanswered_mut()) {
             unanswered.still_waiting_due = false;
         }
-        let prompt = "still_waiting";
+        let prompt = STILL_WAITING;
         let sounds = vec![Sound::Prompt(PromptId::from(prompt))];
         self.announce(call, Announcement::StillWaiting, prompt, None, sounds);
     }
@@ -270,6 +275,14 @@ impl Switch {
         );
         Some(play)
     }
+}
+
+/// Every announcement that callers may hear: files of these names must be in the language's folder.
+#[must_use]
+pub fn prompts_played() -> BTreeSet<PromptId> {
+    let named = [GREETING, LINE_FAULT, STILL_WAITING].map(String::from);
+    let positions = (0..=POSITION_MANY).flat_map(|position| position_clips(position).1);
+    named.into_iter().chain(positions).map(PromptId).collect()
 }
 
 /// The prompt's name and its clips in order.

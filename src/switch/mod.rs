@@ -47,6 +47,7 @@ use crate::time::Timestamp;
 
 pub use effect::{Effect, MediaCommand, Question, Sound};
 pub use event::{AlarmCode, Event, EventKind, Outcome};
+pub use hearing::prompts_played;
 pub use input::{
     Actor, Command, CommandError, CommandReply, DispatchReport, Finding, Input, InputKind,
     LineData, LineStatus, Location, LocationSource, MediaEvent, NetworkCell, RecordingEvent, Role,

@@ -510,6 +510,60 @@ fn a_certificate_that_is_none_is_refused() {
 }
 
 #[test]
+fn a_key_of_another_certificate_is_refused() {
+    let site = Site::new();
+    site.certificate();
+    let other = rcgen::generate_simple_self_signed(vec![String::from("localhost")]).unwrap();
+    site.put("tls/other.pem", &other.signing_key.serialize_pem());
+    let text = format!(
+        "{GOOD}\n[api]\nbind = \"0.0.0.0:8443\"\ncertificate = \"@/tls/chain.pem\"\nkey = \"@/tls/other.pem\"\n"
+    );
+    let faults = site.load(&text, &[]).map(|_| ()).unwrap_err();
+    let fault = find(&faults, "api.key");
+    assert!(fault.reason.contains("not the key of"), "{fault}");
+    assert_eq!(fault.origin, line_of(&text, "other.pem"));
+}
+
+#[test]
+fn two_sockets_at_one_place_are_refused_also_behind_every_address() {
+    let site = Site::new();
+    let text = format!(
+        "{GOOD}\n[sip.listeners.all]\nbind = \"0.0.0.0:5060\"\nadvertised = \"192.0.2.1\"\n\
+         [sip.listeners.stream]\ntransport = \"tcp\"\nbind = \"127.0.0.1:5060\"\n[api]\nbind = \"127.0.0.1:5060\"\n"
+    );
+    let faults = site.faults(&text);
+    let fault = find(&faults, "sip.listeners.udp");
+    assert!(fault.reason.contains("sip.listeners.all"), "{fault}");
+    let fault = find(&faults, "api.bind");
+    assert!(fault.reason.contains("sip.listeners.stream"), "{fault}");
+    assert!(
+        !faults
+            .iter()
+            .any(|fault| fault.key == "sip.listeners.stream"),
+        "TCP and UDP share a port number: {faults:#?}"
+    );
+    let range = "[media]\nport_first = 5000\nport_last = 5200\n";
+    let faults = site.faults(&format!("{GOOD}\n{range}"));
+    let fault = find(&faults, "media.port_first");
+    assert!(fault.reason.contains("sip.listeners.udp"), "{fault}");
+}
+
+#[test]
+fn a_missing_greeting_is_a_warning_that_names_the_file_and_refuses_nothing() {
+    let site = Site::new();
+    std::fs::remove_file(site.dir.path().join("prompts/zh-CN/greeting.wav")).unwrap();
+    let text = format!("{GOOD}\n[prompts]\ndir = \"@/prompts\"\n");
+    let (_, origins) = site
+        .load(&text, &[])
+        .unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let fault = find(&origins.warnings, "prompts.dir");
+    for name in ["zh-CN/greeting.wav", "zh-CN/number_9.wav", "music/hold.wav"] {
+        assert!(fault.reason.contains(name), "{fault}");
+    }
+    assert!(!fault.reason.contains("number_10"), "{fault}");
+}
+
+#[test]
 fn a_missing_file_says_what_to_do() {
     let faults = load_with(Path::new("/nonexistent/firstring.toml"), [])
         .map(|_| ())

@@ -13,6 +13,7 @@ mod api;
 mod audio_plane;
 mod audio_recording;
 mod call_record;
+mod check;
 mod config;
 mod deliver;
 mod enrich;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
-use sqlx::{AnyConnection, ConnectOptions as _, Executor as _};
+use sqlx::{AnyConnection, ConnectOptions as _, Connection as _, Executor as _};
 
 use super::{Backend, Store, StoreError};
 use crate::config::checked::Database;
@@ -50,6 +50,28 @@ impl Store {
             Err(_) => tracing::error!("the database does not answer; calls go on without it"),
         }
         Ok(store)
+    }
+
+    /// Whether the database answers. Makes and changes nothing; a SQLite file that is not there yet is fine.
+    ///
+    /// # Errors
+    /// [`StoreError`] with what it says.
+    pub async fn answers(database: &Database) -> Result<(), StoreError> {
+        sqlx::any::install_default_drivers();
+        let url = match database {
+            Database::Sqlite(path) if !path.exists() => return Ok(()),
+            Database::Sqlite(path) => sqlite_url(path).replace("mode=rwc", "mode=ro"),
+            Database::Postgres(url) => url.clone(),
+        };
+        let options: AnyConnectOptions = url.parse().map_err(StoreError::Address)?;
+        let mut connection = options.disable_statement_logging().connect().await?;
+        let question = match database {
+            Database::Sqlite(_) => "SELECT count(*) FROM sqlite_master",
+            Database::Postgres(_) => "SELECT 1",
+        };
+        connection.execute(question).await?;
+        connection.close().await?;
+        Ok(())
     }
 
     fn pool(url: &str, backend: Backend, connections_max: u32) -> Result<Self, StoreError> {
