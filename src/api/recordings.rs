@@ -45,15 +45,18 @@ const LISTENERS: [Role; 2] = [Role::Seat, Role::Supervisor];
 /// A call's sealed recording: tracks, duration, gaps, SHA-256.
 ///
 /// Roles: seat, supervisor.
-#[utoipa::path(get, path = "/recordings/{call}", tag = "recordings", params(("call" = String, Path)),
+#[utoipa::path(get, path = "/recordings/{call}", tag = "recordings", params(("call" = String, Path), Which),
     responses((status = 200, body = Object), (status = 404, body = Problem, content_type = "application/problem+json")))]
 async fn recording(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(call): Path<String>,
+    Asked(which): Asked<Which>,
 ) -> Result<Json<Value>, Problem> {
     caller.require(&LISTENERS)?;
-    app.sealed(&call).await.map(|(metadata, _)| Json(metadata))
+    app.sealed(&call, &which)
+        .await
+        .map(|(metadata, _)| Json(metadata))
 }
 
 /// The audio: a WAV (A-law, 8 kHz) with one channel per party; ranges are served.
@@ -62,16 +65,17 @@ async fn recording(
 /// played this call in the last ten minutes.
 ///
 /// Roles: seat, supervisor.
-#[utoipa::path(get, path = "/recordings/{call}/audio", tag = "recordings", params(("call" = String, Path)),
+#[utoipa::path(get, path = "/recordings/{call}/audio", tag = "recordings", params(("call" = String, Path), Which),
     responses((status = 200, description = "audio/wav"), (status = 206, description = "a range of it"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 503, description = "the playback cannot be audited now", body = Problem, content_type = "application/problem+json")))]
 async fn audio(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(call): Path<String>,
+    Asked(which): Asked<Which>,
     request: Request,
 ) -> Result<Response, Problem> {
     caller.require(&LISTENERS)?;
-    let (_, path) = app.sealed(&call).await?;
+    let (_, path) = app.sealed(&call, &which).await?;
     // A link in place of the recorder's file could lead anywhere.
     let is_file = tokio::fs::symlink_metadata(&path)
         .await
@@ -134,6 +138,19 @@ impl Playbacks {
 }
 
 #[derive(Deserialize, IntoParams)]
+struct Which {
+    /// One of the record's recordings; a call that went on after a restart has several. Else the newest.
+    recording: Option<String>,
+}
+
+impl Which {
+    fn is(&self, one: &Value) -> bool {
+        let named = self.recording.as_ref().is_none_or(|id| one["id"] == **id);
+        named && one["sha256"].is_string()
+    }
+}
+
+#[derive(Deserialize, IntoParams)]
 struct Wanted {
     /// Points per track, 10-4000.
     #[serde(default = "points")]
@@ -162,16 +179,17 @@ struct TrackPeaks {
 /// Peaks per track, for a waveform with one lane per party.
 ///
 /// Roles: seat, supervisor.
-#[utoipa::path(get, path = "/recordings/{call}/peaks", tag = "recordings", params(("call" = String, Path), Wanted),
+#[utoipa::path(get, path = "/recordings/{call}/peaks", tag = "recordings", params(("call" = String, Path), Which, Wanted),
     responses((status = 200, body = Peaks), (status = 404, body = Problem, content_type = "application/problem+json")))]
 async fn peaks(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(call): Path<String>,
+    Asked(which): Asked<Which>,
     Asked(wanted): Asked<Wanted>,
 ) -> Result<Json<Peaks>, Problem> {
     caller.require(&LISTENERS)?;
-    let (metadata, path) = app.sealed(&call).await?;
+    let (metadata, path) = app.sealed(&call, &which).await?;
     let points = usize::try_from(wanted.points.clamp(10, 4000)).unwrap_or(600);
     let lanes = tokio::task::spawn_blocking(move || read_peaks(&path, points)).await;
     let lanes = lanes
@@ -198,11 +216,11 @@ async fn peaks(
 
 impl App {
     /// Metadata and file of a call's sealed recording.
-    async fn sealed(&self, call: &str) -> Result<(Value, PathBuf), Problem> {
+    async fn sealed(&self, call: &str, which: &Which) -> Result<(Value, PathBuf), Problem> {
         let record = self.record(call).await?;
         let sealed = record["recordings"]
             .as_array()
-            .and_then(|all| all.iter().find(|one| one["sha256"].is_string()).cloned());
+            .and_then(|all| all.iter().rev().find(|one| which.is(one)).cloned());
         let sealed = sealed.ok_or_else(|| Problem::unknown("sealed recording of call", call))?;
         let relative = FilePath::new(sealed["uri"].as_str().unwrap_or_default());
         // Paths are made by the recorder; anything that could leave its directory is not one of them.

@@ -26,6 +26,9 @@ pub struct Call {
     pub plays: u32,
     pub recording: RecordingId,
     pub capture: Capture,
+    /// Recordings of processes that were killed while it was open.
+    #[serde(default)]
+    pub earlier: Vec<(RecordingId, Capture)>,
     /// It waited too long, this time in the queue.
     pub wait_exceeded: bool,
     /// When a seat answered first.
@@ -60,11 +63,34 @@ pub enum Capture {
     None,
 }
 
+impl Capture {
+    /// The recorder still owes the last word on it.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        match self {
+            Self::Asked | Self::Started => true,
+            Self::Failed | Self::Sealed | Self::None => false,
+        }
+    }
+}
+
 impl Call {
     /// The next playback number.
     pub const fn next_play(&mut self) -> PlayId {
         self.plays = self.plays.wrapping_add(1);
         PlayId(self.plays)
+    }
+
+    /// How a recording of this call stands. What is none of the earlier ones is the present one.
+    pub fn capture_mut(&mut self, recording: RecordingId) -> &mut Capture {
+        let earlier = self.earlier.iter_mut().find(|(id, _)| *id == recording);
+        earlier.map_or(&mut self.capture, |(_, capture)| capture)
+    }
+
+    /// All its recordings, the present one last.
+    pub fn recordings(&self) -> impl Iterator<Item = (RecordingId, Capture)> + '_ {
+        let present = (self.recording, self.capture);
+        self.earlier.iter().copied().chain([present])
     }
 
     /// The queue part, while no seat has it.
@@ -105,6 +131,15 @@ impl Call {
     #[must_use]
     pub const fn is_closing(&self) -> bool {
         matches!(self.phase, Phase::Closing(_))
+    }
+
+    /// It ended because our process did.
+    #[must_use]
+    pub const fn cut_by_restart(&self) -> bool {
+        match &self.phase {
+            Phase::Closing(closing) => matches!(closing.cause, Cause::Restarted),
+            Phase::Unanswered(_) | Phase::Talking(_) => false,
+        }
     }
 
     /// The seat that rings for it or talks in it.

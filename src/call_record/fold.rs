@@ -92,6 +92,7 @@ impl CallRecord {
             }
             EventKind::CallAbandoned { stage, .. } => self.gave_up(at, stage),
             EventKind::CallEnded { outcome, cause, by } => self.ended(at, *outcome, *cause, by),
+            EventKind::CallReopened { .. } => self.reopened(),
             EventKind::CallSettled {} => {
                 self.times.settled.get_or_insert(at);
             }
@@ -451,6 +452,13 @@ impl CallRecord {
             cause_q850: cause.q850(),
             result: result.to_owned(),
         });
+    }
+
+    /// What the restart had ended goes on. Its parts stay: seats, times in the queue, recordings.
+    fn reopened(&mut self) {
+        self.end = None;
+        self.times.ended = None;
+        self.times.settled = None;
     }
 
     /// A repeated acknowledgement changes nothing: it would make a revision whose delivery is acknowledged again.

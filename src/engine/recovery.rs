@@ -37,7 +37,7 @@ pub(super) fn missing_recordings(switch: &Switch, dir: &Path) -> Vec<InputKind> 
     let unsealed = switch.unsealed().into_iter();
     unsealed
         .filter_map(|(call, recording, received)| {
-            let detail = match recorder::left_of(dir, call, received) {
+            let detail = match recorder::left_of(dir, call, recording, received) {
                 Left::Capture => return None,
                 Left::Nothing => {
                     "the process was killed before any sound of this call was on the disk".to_owned()

@@ -25,26 +25,41 @@ impl Switch {
         if self.knows(arrival.call, arrival.leg) {
             return self.misfit("arrival.twice");
         }
-        if let Some(call) = self.call_of_invite(&arrival.invite_key) {
-            self.rejoin(call, &arrival.invite_key);
-            // While that call is open this is a fork of it. Once it has ended, somebody is calling: take him.
-            if self.calls.get(&call).is_some_and(|c| !c.is_closing()) {
-                if !arrival.refused_capacity {
-                    self.release_stray(arrival, Cause::Withdrawn);
-                }
-                return;
+        let known = self.call_of_invite(&arrival.invite_key);
+        if let Some(open) = known.filter(|call| self.is_open(*call)) {
+            // A fork of it.
+            self.rejoin(open, &arrival.invite_key);
+            if !arrival.refused_capacity {
+                self.release_stray(arrival, Cause::Withdrawn);
             }
+            return;
         }
+        // A call that ended for any other reason than our restart had its end: whoever calls now is taken anew.
+        let restarted = known.filter(|call| self.was_cut_by_restart(*call));
         self.totals.arrived += 1;
         let refused = arrival.refused_capacity;
         if refused || self.is_full() {
             if !refused {
                 self.release_stray(arrival, Cause::Capacity);
             }
-            return self.refuse(arrival);
+            return match restarted {
+                // It has its record and its call-back already.
+                Some(_) => self.capacity_refused(),
+                None => self.refuse(arrival),
+            };
         }
-        self.remember_invite(&arrival.invite_key, arrival.call);
-        self.accept(arrival);
+        match restarted {
+            Some(call) => self.reopen(call, arrival),
+            None => {
+                self.remember_invite(&arrival.invite_key, arrival.call);
+                self.open(arrival, Capture::Asked);
+                self.accept(arrival, false);
+            }
+        }
+    }
+
+    fn is_open(&self, call: CallId) -> bool {
+        self.calls.get(&call).is_some_and(|c| !c.is_closing())
     }
 
     /// The same INVITE again: it joins its old record and makes no new call.
@@ -74,9 +89,9 @@ impl Switch {
                 || self.calls.values().filter(|c| !c.is_closing()).count() >= CALLS_MAX)
     }
 
-    fn accept(&mut self, arrival: &Arrival) {
+    /// Answers, records and queues an opened call. `again`: before all others.
+    pub(super) fn accept(&mut self, arrival: &Arrival, again: bool) {
         let (call, leg) = (arrival.call, arrival.leg);
-        self.open(arrival, Capture::Asked);
         let answer = self.answer_policy(&arrival.ingress);
         match answer {
             AnswerPolicy::AtOnce => self.answer_caller(call),
@@ -92,7 +107,7 @@ impl Switch {
             self.command_media(call, MediaCommand::Record { recording });
         }
         self.track(call, leg);
-        self.enter_queue(call, false);
+        self.enter_queue(call, again);
         self.engage_dialling_seat(arrival);
         match answer {
             AnswerPolicy::AtOnce => {
@@ -122,6 +137,11 @@ impl Switch {
         }
         self.legs.remove(&arrival.leg);
         self.call_back_due(call, "refused_capacity");
+        self.capacity_refused();
+        self.end_call(call, Outcome::RefusedCapacity, Cause::Capacity, "system");
+    }
+
+    fn capacity_refused(&mut self) {
         self.raise_alarm(
             AlarmCode::CapacityRefused,
             "calls",
@@ -134,16 +154,13 @@ impl Switch {
             },
             CAPACITY_ALARM_SPAN,
         );
-        self.end_call(call, Outcome::RefusedCapacity, Cause::Capacity, "system");
     }
 
     fn open(&mut self, arrival: &Arrival, capture: Capture) {
         let caller = self.parse_number(arrival);
         let serial_no = self.next_serial();
         let recording = RecordingId(self.ids.next_uuid(self.now));
-        let mut leg = Leg::outbound(Party::Caller, Some(caller.display.clone()));
-        leg.state = LegState::Arrived;
-        leg.dialog = Some(arrival.dialog.clone());
+        let leg = caller_leg(arrival, &caller);
         let call = Call {
             id: arrival.call,
             serial_no: serial_no.clone(),
@@ -156,6 +173,7 @@ impl Switch {
             plays: 0,
             recording,
             capture,
+            earlier: Vec::new(),
             wait_exceeded: false,
             answered_at: None,
             last_seat: None,
@@ -261,6 +279,7 @@ impl Switch {
                 && self.recent.get(&old) == Some(&of)
             {
                 self.recent.remove(&old);
+                self.restarted.remove(&of);
             }
         }
         self.recent.insert(key.to_owned(), call);
@@ -300,6 +319,14 @@ impl Switch {
         self.serial += 1;
         format!("{}{:06}", self.serial_day, self.serial)
     }
+}
+
+/// The leg that an INVITE makes.
+pub(super) fn caller_leg(arrival: &Arrival, caller: &Number) -> Leg {
+    let mut leg = Leg::outbound(Party::Caller, Some(caller.display.clone()));
+    leg.state = LegState::Arrived;
+    leg.dialog = Some(arrival.dialog.clone());
+    leg
 }
 
 /// Where the call came from, as in `ecr/1`.

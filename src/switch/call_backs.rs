@@ -59,6 +59,22 @@ impl Switch {
         );
     }
 
+    /// The caller is on the line again: what `call` put on the list comes off it. An entry that an earlier call of the
+    /// same number shares stays.
+    pub(super) fn withdraw_call_back(&mut self, call: CallId) {
+        let Some((id, entry)) = self.call_backs.iter_mut().find(|(_, e)| e.call == call) else {
+            return;
+        };
+        if entry.calls > 1 {
+            entry.calls -= 1;
+            return;
+        }
+        let id = *id;
+        self.call_backs.remove(&id);
+        let outcome = String::from("withdrawn: the caller's INVITE came again after the restart");
+        self.say_call_back_closed(id, call, Actor::Engine, outcome);
+    }
+
     /// The oldest entry gives way; its call's record says so.
     fn make_room(&mut self) {
         while self.call_backs.len() >= CALL_BACKS_MAX {

@@ -7,9 +7,10 @@ use super::timers::TimerKey;
 use super::{AlarmCode, EventKind, MediaCommand, Outcome, RecordingEvent, Switch};
 use crate::acd::Duty;
 use crate::call::{
-    Arrival, Capture, Cause, Closing, DialogState, Ingress, Leg, LegCommand, LegEvent, Party, Phase,
+    Arrival, Call, Capture, Cause, Closing, DialogState, Ingress, Leg, LegCommand, LegEvent, Party,
+    Phase,
 };
-use crate::id::{CallId, LegId, SeatId};
+use crate::id::{CallId, LegId, RecordingId, SeatId};
 use crate::limits::PAST_CALLS_MAX;
 use crate::time::Millis;
 
@@ -229,15 +230,15 @@ impl Switch {
     }
 
     pub(super) fn recording_event(&mut self, call: CallId, event: &RecordingEvent) {
-        let capture = self.calls.get(&call).map(|c| c.capture);
+        let recording = event.recording();
+        let capture = self.calls.get_mut(&call).map(|c| *c.capture_mut(recording));
         if capture.is_none() && !self.past.contains_key(&call) {
             return self.misfit("recording.unknown_call");
         }
         match event {
-            RecordingEvent::Started { recording, .. } => {
+            RecordingEvent::Started { .. } => {
                 if capture == Some(Capture::Asked) {
-                    self.set_capture(call, Capture::Started);
-                    let recording = *recording;
+                    self.set_capture(call, recording, Capture::Started);
                     self.say(call, EventKind::RecordingStarted { recording });
                 } else {
                     self.misfit("recording.started_twice");
@@ -247,31 +248,34 @@ impl Switch {
                 if capture == Some(Capture::Sealed) {
                     return self.misfit("recording.sealed_twice");
                 }
-                self.set_capture(call, Capture::Sealed);
+                self.set_capture(call, recording, Capture::Sealed);
                 let sealed = sealed.clone();
                 self.say(call, EventKind::RecordingSealed { sealed });
                 self.settle_closing(call);
             }
-            RecordingEvent::Failed { recording, detail } => {
-                self.set_capture(call, Capture::Failed);
+            RecordingEvent::Failed { detail, .. } => {
+                self.set_capture(call, recording, Capture::Failed);
                 if capture.is_some() {
                     self.raise_alarm(AlarmCode::RecordingFailed, &call.to_string(), detail);
                 }
-                let (recording, detail) = (*recording, detail.clone());
+                let detail = detail.clone();
                 self.say(call, EventKind::RecordingFailed { recording, detail });
                 self.settle_closing(call);
             }
         }
     }
 
-    fn set_capture(&mut self, call: CallId, capture: Capture) {
-        if let Some(open) = self.call_mut(call) {
-            open.capture = capture;
+    fn set_capture(&mut self, call: CallId, recording: RecordingId, capture: Capture) {
+        let settled = self.restarted.get_mut(&call);
+        if let Some(known) = self.calls.get_mut(&call).or(settled) {
+            *known.capture_mut(recording) = capture;
         }
     }
 
     fn settle_closing(&mut self, call: CallId) {
-        if self.calls.get(&call).is_some_and(|c| c.is_closing()) {
+        let awaited = |c: &Call| c.recordings().any(|(_, capture)| capture.is_open());
+        let known = self.calls.get(&call);
+        if known.is_some_and(|c| c.is_closing() && !awaited(c)) {
             self.settle(call);
         }
     }
@@ -291,6 +295,9 @@ impl Switch {
         };
         self.past.insert(call, closed.callseq);
         self.past_order.push_back(call);
+        if closed.cut_by_restart() && self.call_of_invite(&closed.invite_key) == Some(call) {
+            self.restarted.insert(call, closed);
+        }
         while self.past_order.len() > PAST_CALLS_MAX {
             if let Some(oldest) = self.past_order.pop_front() {
                 self.past.remove(&oldest);

@@ -24,7 +24,7 @@ pub struct Event {
     pub kind: EventKind,
 }
 
-/// How a call ended for the caller. Exactly one per call.
+/// How a call ended for the caller. Exactly one per call: [`EventKind::CallReopened`] withdraws that of a restart.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -45,8 +45,12 @@ pub enum EventKind {
         serial_no: String,
         channel: String,
     },
+    /// An INVITE of the same identity, which makes no call of its own.
     #[serde(rename = "call.rejoined")]
     CallRejoined { invite_key: String },
+    /// The INVITE of a call that a restart had ended came again: its outcome is withdrawn and it goes on, with `leg`.
+    #[serde(rename = "call.reopened")]
+    CallReopened { leg: LegId },
     #[serde(rename = "call.answered_by_system")]
     CallAnsweredBySystem {},
     #[serde(rename = "call.found")]

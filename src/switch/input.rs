@@ -104,6 +104,17 @@ pub enum RecordingEvent {
     },
 }
 
+impl RecordingEvent {
+    /// The recording that it speaks of.
+    #[must_use]
+    pub const fn recording(&self) -> RecordingId {
+        match self {
+            Self::Started { recording, .. } | Self::Failed { recording, .. } => *recording,
+            Self::Sealed(sealed) => sealed.recording,
+        }
+    }
+}
+
 /// A finished recording. Times in ms from `start`, sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SealedRecording {

@@ -82,6 +82,9 @@ pub struct Switch {
     /// Settled calls and their last callseq.
     past: BTreeMap<CallId, u64>,
     past_order: VecDeque<CallId>,
+    /// Settled calls that a restart ended, while their INVITE is remembered: should it come again, they go on.
+    #[serde(default)]
+    restarted: BTreeMap<CallId, Call>,
     recent: BTreeMap<String, CallId>,
     recent_order: VecDeque<(Timestamp, String, CallId)>,
     queue: acd::Queue,
@@ -131,6 +134,7 @@ impl Switch {
             ending: BTreeMap::new(),
             past: BTreeMap::new(),
             past_order: VecDeque::new(),
+            restarted: BTreeMap::new(),
             recent: BTreeMap::new(),
             recent_order: VecDeque::new(),
             queue: acd::Queue::default(),
@@ -199,11 +203,14 @@ impl Switch {
     /// Recordings that the recorder has not completed: call, recording, arrival of the call.
     #[must_use]
     pub fn unsealed(&self) -> Vec<(CallId, RecordingId, Timestamp)> {
-        self.calls
-            .values()
-            .filter(|call| matches!(call.capture, Capture::Asked | Capture::Started))
-            .map(|call| (call.id, call.recording, call.received_at))
-            .collect()
+        let of = |call: &Call| {
+            let (id, received_at) = (call.id, call.received_at);
+            let open = |(recording, capture): (RecordingId, Capture)| {
+                capture.is_open().then_some((id, recording, received_at))
+            };
+            call.recordings().filter_map(open).collect::<Vec<_>>()
+        };
+        self.calls.values().flat_map(of).collect()
     }
 
     /// The call that an INVITE of this identity belongs to, while it is remembered (10 minutes).

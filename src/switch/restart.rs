@@ -1,10 +1,13 @@
 //! The process started: what an old process left open is settled. Every call gets its outcome and, when the caller
-//! was still there, a call-back; every dialog is closed from its journaled state; no seat stays busy.
+//! was still there, a call-back; every dialog is closed from its journaled state; no seat stays busy. A caller whose
+//! INVITE comes again goes on in his old call.
 
+use super::arrival::caller_leg;
 use super::timers::{TimerKey, TimerTable};
-use super::{EventKind, Outcome, Policy, Switch, Totals};
-use crate::call::{Cause, LegCommand};
-use crate::id::{CallId, IdSource};
+use super::{EventKind, MediaCommand, Outcome, Policy, Switch, Totals};
+use crate::call::{Arrival, Call, Capture, Cause, LegCommand, Phase, Unanswered};
+use crate::id::{CallId, IdSource, RecordingId};
+use crate::matrix::Matrix;
 use crate::time::Millis;
 
 impl Switch {
@@ -55,6 +58,62 @@ impl Switch {
             self.end_answered(call, cause, "system");
         } else {
             self.end_call(call, Outcome::Lost, cause, "system");
+        }
+    }
+
+    /// A call that the last restart ended and whose INVITE may still be repeated.
+    pub(super) fn was_cut_by_restart(&self, call: CallId) -> bool {
+        let closing = self.calls.get(&call).is_some_and(Call::cut_by_restart);
+        closing || self.restarted.contains_key(&call)
+    }
+
+    /// The INVITE of a call that the restart had ended came again, so its caller never hung up: the call goes on under
+    /// its own id and record, in its old place, and is recorded anew.
+    pub(super) fn reopen(&mut self, call: CallId, arrival: &Arrival) {
+        let Some(mut open) = self.calls.remove(&call).or_else(|| {
+            let mut settled = self.restarted.remove(&call)?;
+            settled.callseq = self.past.remove(&call).unwrap_or(settled.callseq);
+            self.past_order.retain(|past| *past != call);
+            Some(settled)
+        }) else {
+            return self.misfit("flaw.reopened_unknown_call");
+        };
+        // Media and modules know the leg by the id that the shell made.
+        let made = arrival.call;
+        let arrival = Arrival {
+            call,
+            ..arrival.clone()
+        };
+        let leg = arrival.leg;
+        let received_at = open.received_at.min(self.now);
+        let was_answered = open.answered_at.is_some();
+        let recording = RecordingId(self.ids.next_uuid(self.now));
+        let before = std::mem::replace(&mut open.recording, recording);
+        open.earlier.push((before, open.capture));
+        open.capture = Capture::Asked;
+        open.ingress = arrival.ingress.clone();
+        open.caller_leg = Some(leg);
+        open.caller_lost = None;
+        open.legs.clear();
+        open.legs.insert(leg, caller_leg(&arrival, &open.caller));
+        open.matrix = Matrix::silent();
+        open.phase = Phase::Unanswered(Unanswered::entered(received_at));
+        let told = open.wait_exceeded;
+        self.calls.insert(call, open);
+        self.legs.insert(leg, call);
+        self.timers.disarm(&TimerKey::Settle(call));
+        self.say(call, EventKind::CallReopened { leg });
+        self.withdraw_call_back(call);
+        self.command_media(made, MediaCommand::Move { leg, to: call });
+        self.command_media(made, MediaCommand::Close);
+        self.accept(&arrival, was_answered);
+        // He has waited since his first arrival.
+        if told {
+            self.timers.disarm(&TimerKey::WaitAlert(call));
+        } else if self.timers.is_armed(&TimerKey::WaitAlert(call)) {
+            let due = received_at + self.policy.timers.wait_alert;
+            self.timers
+                .arm(TimerKey::WaitAlert(call), due.max(self.now + Millis(1)));
         }
     }
 

@@ -734,7 +734,9 @@ fn captures_of_a_killed_process_are_sealed_at_the_next_start_and_rubbish_is_set_
     for n in 0..400 {
         rig.push(frame(1, 440.0, start, n));
     }
-    let cap = rig.dir.path().join("open").join(format!("{}.cap", call(1)));
+    let recording = RecordingId(Uuid::from_u128(call(1).0.as_u128() + 1));
+    let name = format!("{}_{recording}.cap", call(1));
+    let cap = rig.dir.path().join("open").join(name);
     rig.until("capture", |_| {
         std::fs::metadata(&cap).is_ok_and(|m| m.len() > 400 * 160)
     });

@@ -1,7 +1,7 @@
 //! The enriched call record: a fold of one call's Events, valid against the published schema.
 
 use firstring::call_record::{CallRecord, DeliveryType, publish};
-use firstring::switch::Event;
+use firstring::switch::{Event, EventKind};
 
 use crate::support::one_call;
 
@@ -42,6 +42,33 @@ fn abandoned_call_has_its_wait_and_its_call_back() {
     assert_eq!(record.metrics.offhook_ms, None);
     assert_eq!(record.call_backs[0].outcome.as_deref(), Some("called_back"));
     insta::assert_json_snapshot!("abandoned_call", record);
+}
+
+#[test]
+fn reopened_record_loses_the_outcome_of_the_restart_and_lists_both_recordings() {
+    let script = one_call::reopened(2, "13800138002");
+    let at_reopening = script
+        .events
+        .iter()
+        .position(|event| matches!(event.kind, EventKind::CallReopened { .. }))
+        .unwrap();
+    let lost = fold(&script.events[..at_reopening]);
+    assert_eq!(lost.outcome(), Some("lost"));
+    let open = fold(&script.events[..=at_reopening]);
+    assert_valid(&open);
+    assert_eq!(open.outcome(), None);
+    assert!(open.rev > lost.rev && open.times.settled.is_none());
+    let record = fold(&script.events);
+    assert_valid(&record);
+    assert_eq!(record.outcome(), Some("answered"));
+    assert_eq!(
+        record.metrics.wait_ms,
+        Some(9_000),
+        "from the first arrival"
+    );
+    let states: Vec<_> = record.recordings.iter().map(|r| r.state.as_str()).collect();
+    assert_eq!(states, ["failed", "recording"]);
+    assert!(record.call_backs[0].closed_at.is_some());
 }
 
 #[test]

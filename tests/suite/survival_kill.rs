@@ -77,24 +77,24 @@ async fn after_kill_9_every_call_has_its_record_outcome_bye_recording_and_call_b
     assert!(started.elapsed() < BYE_WITHIN, "{:?}", started.elapsed());
     drop((lines, ringing_seat));
 
-    // The carrier repeats its INVITE: its old record knows, and somebody answers.
+    // The carrier repeats its INVITE: its old call goes on.
+    let first = record_of(&mut server, "13900139004", |record| {
+        record["end"]["result"] == "lost"
+    })
+    .await;
     let again = carrier_socket.ask(&invite);
     assert!(again.starts_with("SIP/2.0 200"), "{again}");
-    let first = record_with(&mut server, "13900139004", "lost").await;
-    server
-        .wait_for(
-            "/api/v1/events?after=0&limit=1000",
-            "call.rejoined",
-            |events| {
-                events.as_array()?.iter().find_map(|entry| {
-                    let event = &entry["event"];
-                    (event.to_string().contains("call.rejoined")
-                        && event.to_string().contains(first["call_id"].as_str()?))
-                    .then_some(())
-                })
-            },
-        )
+    let went_on = server
+        .open_call("the call of the repeated INVITE", |call| {
+            call["state"] != "closing"
+        })
         .await;
+    assert_eq!(went_on["call"], first["call_id"]);
+    let open = record_of(&mut server, "13900139004", |record| record["end"].is_null()).await;
+    assert!(open["rev"].as_u64() > first["rev"].as_u64());
+    assert_eq!(open["times"]["received"], first["times"]["received"]);
+    assert_eq!(open["serial_no"], first["serial_no"]);
+    assert!(open["call_backs"][0]["closed_at"].is_string(), "withdrawn");
 
     for n in 0..2 {
         let record = closed_record_of(&mut server, &format!("1390013900{n}"), true).await;
@@ -147,27 +147,46 @@ async fn after_kill_9_every_call_has_its_record_outcome_bye_recording_and_call_b
         1,
         "only the new one"
     );
+    // Its caller hangs up: one record, one outcome, both recordings.
+    let bye = carrier_socket.hang_up(&again);
+    assert!(bye.starts_with("SIP/2.0 200"), "{bye}");
+    let whole = record_of(&mut server, "13900139004", |record| {
+        record["times"]["settled"].is_string() && record["end"].is_object()
+    })
+    .await;
+    assert_eq!(whole["end"]["result"], "abandoned", "{whole:#}");
+    let recordings = whole["recordings"].as_array().unwrap();
+    assert_eq!(recordings.len(), 2, "{recordings:#?}");
+    let call = whole["call_id"].as_str().unwrap();
+    let newest = server.get(&format!("/api/v1/recordings/{call}")).await;
+    assert_eq!(newest["id"], recordings[1]["id"]);
+    for recording in recordings {
+        assert_eq!(recording["state"], "sealed", "{recordings:#?}");
+        let id = recording["id"].as_str().unwrap();
+        let one = server
+            .get(&format!("/api/v1/recordings/{call}?recording={id}"))
+            .await;
+        assert_eq!(one["sha256"], recording["sha256"]);
+        let file = server.centre.dir.join("recordings");
+        assert!(file.join(one["uri"].as_str().unwrap()).is_file());
+    }
     let said = server.terminate();
     let replayed = firstring::engine::replay(&server.centre.dir.join("journal")).unwrap();
     assert_eq!(said.trim(), format!("state {}", replayed.state_hash));
 }
 
-async fn record_with(server: &mut Server, number: &str, result: &str) -> Value {
+/// The one record of `number`, once it is as wanted.
+async fn record_of(server: &mut Server, number: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     server
-        .wait_for(
-            "/api/v1/records?limit=50",
-            "the old call's record",
-            |records| {
-                records
-                    .as_array()?
-                    .iter()
-                    .find(|record| {
-                        record["caller"]["number"]["raw"] == number
-                            && record["end"]["result"] == result
-                    })
-                    .cloned()
-            },
-        )
+        .wait_for("/api/v1/records?limit=50", "the record", |records| {
+            let mut of = records
+                .as_array()?
+                .iter()
+                .filter(|record| record["caller"]["number"]["raw"] == number);
+            let record = of.next()?;
+            assert!(of.next().is_none(), "a second record of {number}");
+            wanted(record).then(|| record.clone())
+        })
         .await
 }
 

@@ -35,6 +35,7 @@ const CLOSING_PASSES: u8 = 2;
 pub(super) struct Job {
     place: usize,
     pub(super) call: CallId,
+    pub(super) recording: RecordingId,
     /// Where `bytes` go in the file.
     pub(super) offset: u64,
     pub(super) bytes: Vec<u8>,
@@ -60,7 +61,7 @@ pub(super) enum Notice {
     /// More parties than tracks; this one is not recorded.
     TooManyTracks { header: Header, party: String },
     /// All of it is on disk: seal it.
-    Complete(CallId),
+    Complete(Header),
 }
 
 /// What became of a frame.
@@ -348,10 +349,10 @@ impl Book {
         }
         call.buffer = Buffer::Home(bytes);
         if job.last {
-            let id = call.header.call;
-            self.by_id.remove(&id);
+            let header = call.header;
+            self.by_id.remove(&header.call);
             *slot = None;
-            self.notices.push(Notice::Complete(id));
+            self.notices.push(Notice::Complete(header));
         }
         job.error
     }
@@ -379,6 +380,7 @@ impl Call {
         Some(Job {
             place,
             call: self.header.call,
+            recording: self.header.recording,
             offset: self.offset,
             last: self.life == Life::Ended && self.pending.is_empty(),
             bytes,
@@ -508,7 +510,7 @@ mod tests {
         assert_eq!(files.frames(a.call), [(0, 5)]);
         assert_eq!(files.frames(b.call), [(1, 5), (0, 6), (1, 5)]);
         assert_eq!(book.open_calls(), 1);
-        assert!(book.notices.contains(&Notice::Complete(a.call)));
+        assert!(book.notices.contains(&Notice::Complete(a)));
     }
 
     #[test]

@@ -203,7 +203,7 @@ impl Drain {
         self.batch_sent_us = None;
         self.write_error = None;
         for job in batch.drain(..) {
-            let file = capture_name(job.call);
+            let file = capture_name(job.call, job.recording);
             if let Some(error) = self.book.took(job) {
                 self.write_error = Some(format!("{file}: {error}"));
                 self.retry_us = now + RETRY_US;
@@ -259,9 +259,10 @@ impl Drain {
                     let detail = format!("{party} is not recorded: the call has no track left");
                     self.failed(ids(&header), detail);
                 }
-                Notice::Complete(call) => {
-                    let path = capture_dir(&self.parts.dir).join(capture_name(call));
-                    self.to_seal.push_back(path);
+                Notice::Complete(header) => {
+                    let name = capture_name(header.call, header.recording);
+                    self.to_seal
+                        .push_back(capture_dir(&self.parts.dir).join(name));
                 }
             }
         }

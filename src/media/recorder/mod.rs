@@ -6,9 +6,9 @@
 //! docs/adr/0006-recording.md.
 //!
 //! ```text
-//! workers --ring each--> recorder (every 48 ms) --batch--> recorder-disk    appends <dir>/open/<call>.cap
+//! workers --ring each--> recorder (every 48 ms) --batch--> recorder-disk    appends <dir>/open/<call>_<recording>.cap
 //! plane --TapControl-->     |   ^------done------'
-//!                           +--closed calls--> recorder-seal   writes <dir>/yyyy/mm/dd/<call>.wav, syncs once a second
+//!                           +--closed calls--> recorder-seal   writes <dir>/yyyy/mm/dd/<call>_<recording>.wav, syncs
 //!                           '--events: Recording{Started | Sealed | Failed}, Alarm{recording.late | recording.failed}
 //! ```
 
@@ -30,7 +30,7 @@ use std::time::Duration;
 use super::tap::{TAP_RING_FRAMES, TapControl, TapFrame};
 use super::wav::{self, WavError, WavInfo};
 use crate::clock::Clock;
-use crate::id::CallId;
+use crate::id::{CallId, RecordingId};
 use crate::switch::InputKind;
 use crate::time::{Millis, Timestamp};
 use disk::{Disk, SystemDisk};
@@ -286,8 +286,13 @@ fn capture_dir(dir: &Path) -> PathBuf {
     dir.join("open")
 }
 
-fn capture_name(call: CallId) -> String {
-    format!("{call}.cap")
+/// A call that goes on after a restart has a second recording: both names are needed.
+fn stem(call: CallId, recording: RecordingId) -> String {
+    format!("{call}_{recording}")
+}
+
+fn capture_name(call: CallId, recording: RecordingId) -> String {
+    format!("{}.cap", stem(call, recording))
 }
 
 /// What a dead process left of a call's recording.
@@ -300,17 +305,20 @@ pub enum Left {
     Nothing,
 }
 
-/// Look for what is left of the recording of `call`, which came in at `received`. For the time before
+/// Look for what is left of a `recording` of `call`, which came in at `received`. For the time before
 /// [`Recorder::start`]; blocks on the disk.
 #[must_use]
-pub fn left_of(dir: &Path, call: CallId, received: Timestamp) -> Left {
-    if capture_dir(dir).join(capture_name(call)).exists() {
+pub fn left_of(dir: &Path, call: CallId, recording: RecordingId, received: Timestamp) -> Left {
+    if capture_dir(dir)
+        .join(capture_name(call, recording))
+        .exists()
+    {
         return Left::Capture;
     }
     // The file lies under the day on which the recording began: that of the arrival, or the next.
-    let days = [received, received + Millis::from_secs(60)];
+    let days = [received, received + Millis::from_secs(24 * 3600)];
     days.iter()
-        .map(|at| render::path_of(call, *at))
+        .map(|at| render::path_of(call, recording, *at))
         .find(|path| dir.join(path).exists())
         .map_or(Left::Nothing, Left::Sealed)
 }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::disk::{Disk, DiskFile, OpenMode};
-use crate::id::CallId;
+use crate::id::{CallId, RecordingId};
 use crate::media::capture::{self, Audio, CaptureError, Header, Record, TRACKS_MAX, Taken};
 use crate::media::session::Codec;
 use crate::media::track::{Lane, PacketTime, Survey, TrackClock};
@@ -159,14 +159,15 @@ impl Render {
 }
 
 fn relative_path(header: &Header) -> String {
-    path_of(header.call, Timestamp::from_micros(header.start_us))
+    let start = Timestamp::from_micros(header.start_us);
+    path_of(header.call, header.recording, start)
 }
 
-/// `2026/11/22/<call>.wav`; the day is that of the start, in UTC.
-pub(super) fn path_of(call: CallId, start: Timestamp) -> String {
+/// `2026/11/22/<call>_<recording>.wav`; the day is that of the start, in UTC.
+pub(super) fn path_of(call: CallId, recording: RecordingId, start: Timestamp) -> String {
     let start = start.rfc3339();
     let day = start.get(..10).unwrap_or("1970-01-01").replace('-', "/");
-    format!("{day}/{call}.wav")
+    format!("{day}/{}.wav", super::stem(call, recording))
 }
 
 fn failed(step: &'static str, path: &Path, source: io::Error) -> SealError {

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 use super::book::Job;
 use super::disk::{Disk, DiskFile, OpenMode};
 use super::{Shared, capture_dir};
-use crate::id::CallId;
+use crate::id::{CallId, RecordingId};
 
 pub(super) struct Writer {
     pub(super) disk: Arc<dyn Disk>,
@@ -48,7 +48,7 @@ impl Writer {
     ) -> io::Result<()> {
         let file = match files.entry(job.call) {
             Entry::Occupied(open) => open.into_mut(),
-            Entry::Vacant(free) => free.insert(self.open(job.call)?),
+            Entry::Vacant(free) => free.insert(self.open(job.call, job.recording)?),
         };
         while let Some(rest) = job.bytes.get(job.done..).filter(|r| !r.is_empty()) {
             match file.write_at(rest, job.offset + job.done as u64) {
@@ -68,9 +68,9 @@ impl Writer {
         Ok(())
     }
 
-    fn open(&self, call: CallId) -> io::Result<Box<dyn DiskFile>> {
+    fn open(&self, call: CallId, recording: RecordingId) -> io::Result<Box<dyn DiskFile>> {
         let dir = capture_dir(&self.dir);
-        let path = dir.join(super::capture_name(call));
+        let path = dir.join(super::capture_name(call, recording));
         match self.disk.open(&path, OpenMode::Append) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 self.disk.create_dirs(&dir)?;

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::call::{Cause, Ingress, LegEvent};
+use crate::call::{Arrival, Cause, Ingress, LegEvent};
 use crate::id::{CallBackId, CallId, EventId, LegId, PlayId, SeatId, TrunkId};
 use crate::matrix::Matrix;
 use crate::switch::{
@@ -49,6 +49,8 @@ pub(super) struct CallTruth {
     pub(super) seq: u64,
     pub(super) outcome: Option<Outcome>,
     pub(super) settled: bool,
+    /// Our restart ended it: should its INVITE come again, it goes on.
+    pub(super) restarted: bool,
     pub(super) call_back: bool,
     pub(super) answered: bool,
     /// A seat ended its part of it.
@@ -82,6 +84,8 @@ pub(super) struct Checker {
     pub(super) invite_keys: BTreeMap<String, CallId>,
     /// The call that must be received in this step.
     pub(super) expected: Option<CallId>,
+    /// The call that must go on in this step, and the arrival that continues it.
+    pub(super) reopening: Option<CallId>,
     pub(super) ended: Option<Ended>,
     pub(super) event_ids: BTreeSet<EventId>,
     pub(super) alarms: BTreeSet<(AlarmCode, String)>,
@@ -173,39 +177,14 @@ impl Checker {
     pub(super) fn before(&mut self, input: &Input) {
         self.now = input.at;
         self.expected = None;
+        self.reopening = None;
         self.ended = None;
         match &input.kind {
             InputKind::Started { .. } => {
                 self.legs.clear();
                 self.trunks_down.clear();
             }
-            InputKind::Arrived { arrival } => {
-                if self.legs_seen.contains_key(&arrival.leg) {
-                    return;
-                }
-                let open = self
-                    .invite_keys
-                    .get(&arrival.invite_key)
-                    .and_then(|call| self.calls.get(call))
-                    .is_some_and(|call| call.outcome.is_none());
-                self.legs_seen.insert(arrival.leg, arrival.call);
-                if open {
-                    return;
-                }
-                self.expected = Some(arrival.call);
-                if !arrival.refused_capacity {
-                    self.invite_keys
-                        .insert(arrival.invite_key.clone(), arrival.call);
-                    self.legs.insert(
-                        arrival.leg,
-                        LegTruth {
-                            call: arrival.call,
-                            who: Who::Caller,
-                            reach: Reach::Up,
-                        },
-                    );
-                }
-            }
+            InputKind::Arrived { arrival } => self.invite_comes(arrival),
             InputKind::Leg { leg, event } => self.leg_moves(*leg, event),
             InputKind::Media { leg, event } => {
                 if let MediaEvent::PlayEnded { play } = event {
@@ -228,6 +207,32 @@ impl Checker {
             | InputKind::Alarm { .. }
             | InputKind::Tick
             | InputKind::Skipped { .. } => {}
+        }
+    }
+
+    /// Invariant 2: an INVITE is one call, open or cut by our restart; only after an end of its own it is another.
+    fn invite_comes(&mut self, arrival: &Arrival) {
+        if self.legs_seen.contains_key(&arrival.leg) {
+            return;
+        }
+        let known = self.invite_keys.get(&arrival.invite_key).copied();
+        let truth = known.and_then(|call| self.calls.get(&call));
+        let open = truth.is_some_and(|call| call.outcome.is_none());
+        let restarted = known.filter(|_| truth.is_some_and(|call| call.restarted));
+        let call = restarted.unwrap_or(arrival.call);
+        self.legs_seen.insert(arrival.leg, call);
+        if open || (restarted.is_some() && arrival.refused_capacity) {
+            return;
+        }
+        if restarted.is_some() {
+            self.reopening = restarted;
+        } else {
+            self.expected = Some(call);
+        }
+        if !arrival.refused_capacity {
+            self.invite_keys.insert(arrival.invite_key.clone(), call);
+            let (who, reach) = (Who::Caller, Reach::Up);
+            self.legs.insert(arrival.leg, LegTruth { call, who, reach });
         }
     }
 
@@ -303,6 +308,12 @@ impl Checker {
         {
             return Err((2, format!("the INVITE of call {call} has no record")));
         }
+        if let Some(call) = self.reopening
+            && self.calls.get(&call).is_none_or(|c| c.outcome.is_some())
+        {
+            let what = "came again after the restart and was not taken";
+            return Err((2, format!("the INVITE of call {call} {what}")));
+        }
         self.check_arrival_rings(input, effects)?;
         for effect in effects {
             self.take_effect(input, effect)?;
@@ -366,6 +377,7 @@ impl Checker {
                 seq: 0,
                 outcome: None,
                 settled: false,
+                restarted: false,
                 call_back: false,
                 answered: false,
                 seat_left: false,

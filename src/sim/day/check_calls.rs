@@ -1,8 +1,9 @@
 //! Checks of calls: who may end a caller, one outcome each, who hears whom.
 
 use super::check::{Checker, Reach, Verdict, Who};
-use crate::call::{LegCommand, Target};
+use crate::call::{Cause, LegCommand, Target};
 use crate::id::{CallId, LegId};
+use crate::matrix::Matrix;
 use crate::switch::{Command, Effect, Event, EventKind, Input, InputKind, MediaCommand, Outcome};
 
 impl Checker {
@@ -112,7 +113,15 @@ impl Checker {
             self.call_backs.insert(*call_back);
         } else if let EventKind::CallBackClosed { call_back, .. } = &event.kind {
             self.call_backs.remove(call_back);
-        } else if let EventKind::CallEnded { outcome, .. } = &event.kind {
+        } else if let EventKind::CallReopened { .. } = &event.kind {
+            if self.reopening != Some(call) || truth.outcome.is_none() {
+                return Err((2, format!("call {call} was reopened out of turn")));
+            }
+            (truth.outcome, truth.settled) = (None, false);
+            (truth.restarted, truth.call_back) = (false, false);
+            (truth.matrix, truth.playing) = (Matrix::silent(), None);
+        } else if let EventKind::CallEnded { outcome, cause, .. } = &event.kind {
+            truth.restarted = *cause == Cause::Restarted;
             if let Some(before) = truth.outcome.replace(*outcome) {
                 return Err((2, format!("call {call} ended {outcome:?} after {before:?}")));
             }

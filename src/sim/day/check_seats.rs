@@ -62,12 +62,11 @@ impl Checker {
         let InputKind::Arrived { arrival } = &input.kind else {
             return Ok(());
         };
-        let dialled_by = self
-            .calls
-            .get(&arrival.call)
-            .and_then(|c| c.dialled_by.as_ref());
+        let call = self.reopening.unwrap_or(arrival.call);
+        let dialled_by = self.calls.get(&call).and_then(|c| c.dialled_by.as_ref());
         let free = self.ready.iter().any(|seat| Some(seat) != dialled_by);
-        if self.expected != Some(arrival.call) || arrival.refused_capacity || !free {
+        let begins = self.expected == Some(call) || self.reopening == Some(call);
+        if !begins || arrival.refused_capacity || !free {
             return Ok(());
         }
         if self.waiting() > 1 {
@@ -77,7 +76,7 @@ impl Checker {
             matches!(
                 effect,
                 Effect::Leg { command: LegCommand::Invite(invite), .. }
-                    if invite.call == arrival.call && matches!(invite.target, Target::Seat { .. })
+                    if invite.call == call && matches!(invite.target, Target::Seat { .. })
             )
         });
         let asked = effects
@@ -86,8 +85,8 @@ impl Checker {
         match (rung, asked) {
             (Some(rung), Some(asked)) if rung < asked => Ok(()),
             (Some(_), None) => Ok(()),
-            (Some(_), Some(_)) => Err((6, format!("{} was asked about first", arrival.call))),
-            (None, _) => Err((6, format!("{} did not ring at once", arrival.call))),
+            (Some(_), Some(_)) => Err((6, format!("{call} was asked about first"))),
+            (None, _) => Err((6, format!("{call} did not ring at once"))),
         }
     }
 

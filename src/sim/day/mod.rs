@@ -48,6 +48,8 @@ pub struct Summary {
     /// Callers put back to the queue's head after a seat's line was lost.
     pub requeued: u64,
     pub restarts: u64,
+    /// Calls that went on after a restart because their INVITE came again.
+    pub reopened: u64,
     /// Inputs taken in, timer wake-ups included.
     pub inputs: u64,
     pub events: u64,
@@ -71,6 +73,7 @@ impl Summary {
         self.listened += other.listened;
         self.requeued += other.requeued;
         self.restarts += other.restarts;
+        self.reopened += other.reopened;
         self.inputs += other.inputs;
         self.events += other.events;
         self.misfits += other.misfits;
@@ -181,7 +184,7 @@ impl fmt::Display for Campaign {
         writeln!(
             f,
             "sim: {} calls ({} answered, {} abandoned, {} lost, {} refused), {} offers, {} third parties joined, {} \
-             listened to, {} requeued, {} restarts, {} inputs, {} events, {} virtual hours",
+             listened to, {} requeued, {} restarts, {} reopened, {} inputs, {} events, {} virtual hours",
             t.calls,
             t.answered,
             t.abandoned,
@@ -192,6 +195,7 @@ impl fmt::Display for Campaign {
             t.listened,
             t.requeued,
             t.restarts,
+            t.reopened,
             t.inputs,
             t.events,
             t.virtual_s / 3600

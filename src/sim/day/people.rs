@@ -66,6 +66,13 @@ impl World {
         }
         let kill = self.chance.span(day / 30 * 8, day / 30 * 24);
         self.plan(kill, Happening::Kill);
+        // It meets callers who have just come in.
+        for _ in 0..3 {
+            let before = self.chance.below(1_000);
+            let number = self.number();
+            let at = Millis(kill.0.saturating_sub(before));
+            self.plan(at, Happening::Person(PersonAct::Dials { number }));
+        }
     }
 
     fn plan_phone_trouble(&mut self, seat: &SeatId) {
@@ -199,7 +206,7 @@ impl World {
         Ok(())
     }
 
-    fn uuid(&mut self) -> Uuid {
+    pub(super) fn uuid(&mut self) -> Uuid {
         Uuid::from_u64_pair(self.chance.next(), self.chance.next())
     }
 
@@ -237,7 +244,8 @@ impl World {
         };
         if !arrival.refused_capacity {
             self.open_dialog(leg, End::Caller { number });
-            self.plan_patience(leg);
+            self.invites.insert(leg, arrival.clone());
+            self.plan_patience(leg, Millis(0));
         }
         if self.chance.percent(3) {
             let after = self.chance.span(500, 4_000);
@@ -249,7 +257,7 @@ impl World {
     }
 
     /// Some give up early, some are cut off, none stays for ever.
-    fn plan_patience(&mut self, leg: LegId) {
+    pub(super) fn plan_patience(&mut self, leg: LegId, from: Millis) {
         let (act, after) = match self.chance.below(100) {
             0..18 => (FarAct::HangUp, self.chance.tail(12_000)),
             18..22 => (FarAct::Break, self.chance.tail(60_000)),
@@ -257,10 +265,10 @@ impl World {
             _ => (FarAct::HangUp, PATIENCE_MAX),
         };
         // Nothing of a caller can overtake his INVITE.
-        self.plan_far(Millis(after.0.max(400)), leg, act);
+        self.plan_far(Millis(from.0 + after.0.max(400)), leg, act);
         if self.chance.percent(10) {
-            self.plan_far(Millis(3_000), leg, FarAct::Digit);
-            self.plan_far(Millis(5_000), leg, FarAct::Mute);
+            self.plan_far(Millis(from.0 + 3_000), leg, FarAct::Digit);
+            self.plan_far(Millis(from.0 + 5_000), leg, FarAct::Mute);
         }
     }
 

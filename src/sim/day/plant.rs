@@ -19,6 +19,10 @@ pub enum Plant {
     CallBackForgotten,
     /// 2: a call never gets an outcome.
     OutcomeForgotten,
+    /// 2: an INVITE that is repeated after the restart gets a second record.
+    SecondRecord,
+    /// 2: a call that the restart ended is not taken up when its INVITE is repeated.
+    ReopeningForgotten,
     /// 3: a seat's phone is rung for a second call.
     SeatBookedTwice,
     /// 4: a waiting call is taken for offered and nobody rings for it.
@@ -54,7 +58,11 @@ impl Plant {
         match self {
             Self::SilentQueue => 0,
             Self::TimerHangsUp | Self::LostSeatEndsCaller => 1,
-            Self::SecondOutcome | Self::CallBackForgotten | Self::OutcomeForgotten => 2,
+            Self::SecondOutcome
+            | Self::CallBackForgotten
+            | Self::OutcomeForgotten
+            | Self::SecondRecord
+            | Self::ReopeningForgotten => 2,
             Self::SeatBookedTwice => 3,
             Self::OfferForgotten | Self::QueueTurned => 4,
             Self::OfferWaitsForEnrichment => 6,
@@ -66,13 +74,15 @@ impl Plant {
     }
 
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::SilentQueue,
         Self::TimerHangsUp,
         Self::LostSeatEndsCaller,
         Self::SecondOutcome,
         Self::CallBackForgotten,
         Self::OutcomeForgotten,
+        Self::SecondRecord,
+        Self::ReopeningForgotten,
         Self::SeatBookedTwice,
         Self::OfferForgotten,
         Self::QueueTurned,
@@ -126,6 +136,10 @@ impl Plant {
             }
             Self::OutcomeForgotten => {
                 step.silence(|kind| matches!(kind, EventKind::CallEnded { .. }));
+            }
+            Self::SecondRecord => step.record_twice(),
+            Self::ReopeningForgotten => {
+                step.silence(|kind| matches!(kind, EventKind::CallReopened { .. }));
             }
             Self::SeatBookedTwice => step.ring_twice(),
             Self::AlarmForgotten => {
@@ -195,6 +209,8 @@ impl Plant {
             | Self::SecondOutcome
             | Self::CallBackForgotten
             | Self::OutcomeForgotten
+            | Self::SecondRecord
+            | Self::ReopeningForgotten
             | Self::SeatBookedTwice
             | Self::OfferWaitsForEnrichment
             | Self::JournalLosesInput
@@ -281,6 +297,25 @@ impl Step<'_> {
             again.callseq += 1;
             again.id = EventId(IdSource::new(self.chance.next()).next_uuid(again.at));
             self.events.push(again);
+        }
+    }
+
+    /// The repeated INVITE is received as if it were new.
+    fn record_twice(&mut self) {
+        let InputKind::Arrived { arrival } = &self.input.kind else {
+            return;
+        };
+        for event in self.events.iter_mut() {
+            if let EventKind::CallReopened { .. } = &event.kind {
+                event.call = Some(arrival.call);
+                event.callseq = 1;
+                event.kind = EventKind::CallReceived {
+                    arrival: arrival.clone(),
+                    caller: crate::phone::parse(&arrival.caller, "0755", arrival.anonymous),
+                    serial_no: String::from("1"),
+                    channel: String::from("sip"),
+                };
+            }
         }
     }
 

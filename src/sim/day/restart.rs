@@ -1,9 +1,14 @@
 //! The journal as the switch sees it: a snapshot and the Inputs after it. The process is killed once; the new one
 //! rebuilds the state from the journal, and both must agree to the last byte and word.
 
+use std::collections::BTreeMap;
+
 use super::Violation;
+use super::network::{Dialog, Stage};
 use super::world::{Happening, World};
+use crate::id::{CallId, LegId};
 use crate::switch::{Event, Input, InputKind, SeatLink, Switch};
+use crate::time::Millis;
 
 /// A snapshot and what came after it.
 #[derive(Clone, Debug)]
@@ -80,7 +85,40 @@ impl World {
         }
         let after = self.chance.span(1_000, 12_000);
         self.plan(after, Happening::Start);
+        self.repeat_invites(after);
         Ok(())
+    }
+
+    /// Callers whose answer was lost with the process: their carriers repeat the INVITE, and the next process gets it.
+    fn repeat_invites(&mut self, down: Millis) {
+        let early = |leg: &LegId, dialogs: &BTreeMap<LegId, Dialog>| {
+            dialogs.get(leg).is_some_and(|d| d.stage == Stage::Early)
+        };
+        let invites: Vec<_> = self
+            .invites
+            .iter()
+            .filter(|(leg, _)| early(leg, &self.dialogs))
+            .map(|(leg, arrival)| (*leg, arrival.clone()))
+            .collect();
+        for (old, mut arrival) in invites {
+            if self.chance.percent(20) {
+                continue;
+            }
+            // For the shell it is another leg; the caller and his patience go with it.
+            arrival.call = CallId(self.uuid());
+            arrival.leg = LegId(self.uuid());
+            let Some(end) = self.dialogs.get_mut(&old).map(|dialog| {
+                dialog.stage = Stage::Over;
+                dialog.end.clone()
+            }) else {
+                continue;
+            };
+            self.open_dialog(arrival.leg, end);
+            let after = Millis(down.0 + self.chance.span(20, 4_000).0);
+            self.plan_patience(arrival.leg, after);
+            let arrival = Box::new(arrival);
+            self.reaches(after, InputKind::Arrived { arrival });
+        }
     }
 
     pub(super) fn start_again(&mut self) -> Result<(), Box<Violation>> {

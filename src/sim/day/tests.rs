@@ -25,6 +25,7 @@ fn every_invariant_holds_over_many_days() {
     );
     assert!(total.joined > 0 && total.listened > 0, "{total:?}");
     assert!(total.requeued > 0 && total.refused > 0, "{total:?}");
+    assert!(total.reopened > 0, "{total:?}");
 }
 
 #[test]
@@ -54,6 +55,8 @@ planted! {
     planted_second_outcome_is_caught: SecondOutcome,
     planted_forgotten_call_back_is_caught: CallBackForgotten,
     planted_forgotten_outcome_is_caught: OutcomeForgotten,
+    planted_second_record_of_a_repeated_invite_is_caught: SecondRecord,
+    planted_forgotten_reopening_is_caught: ReopeningForgotten,
     planted_seat_booked_twice_is_caught: SeatBookedTwice,
     planted_forgotten_offer_is_caught: OfferForgotten,
     planted_turned_queue_is_caught: QueueTurned,

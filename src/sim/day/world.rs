@@ -11,7 +11,7 @@ use super::people::PersonAct;
 use super::plant::{People, Plant, Step};
 use super::restart::Journal;
 use super::{Summary, Violation};
-use crate::call::{AnswerPolicy, LegEvent};
+use crate::call::{AnswerPolicy, Arrival, LegEvent};
 use crate::id::{CallId, LegId, QueueId, RecordingId, SeatId, TrunkId};
 use crate::switch::{
     Centre, Effect, Event, Input, InputKind, Policy, SeatPolicy, Strategy, Switch, Timers,
@@ -64,6 +64,8 @@ pub(super) struct World {
     pub(super) dialogs: BTreeMap<LegId, Dialog>,
     /// Recordings not yet sealed.
     pub(super) recordings: BTreeMap<CallId, RecordingId>,
+    /// INVITEs as their callers' carriers sent them.
+    pub(super) invites: BTreeMap<LegId, Arrival>,
     pub(super) journal: Journal,
     pub(super) delivery: Delivery,
     pub(super) checker: Checker,
@@ -92,6 +94,7 @@ impl World {
             down: false,
             dialogs: BTreeMap::new(),
             recordings: BTreeMap::new(),
+            invites: BTreeMap::new(),
             delivery: Delivery::new(policy.centre.clone()),
             checker: Checker::new(),
             plant,
@@ -360,6 +363,8 @@ impl Summary {
                     Outcome::Lost => self.lost += 1,
                     Outcome::RefusedCapacity => self.refused += 1,
                 }
+            } else if let EventKind::CallReopened { .. } = &event.kind {
+                self.reopened += 1;
             } else if let EventKind::SeatRinging { .. } = &event.kind {
                 self.offers += 1;
             } else if let EventKind::PartyJoined { .. } = &event.kind {

@@ -82,16 +82,143 @@ fn registration_that_ran_out_meanwhile_is_gone_after_the_restart() {
     assert_eq!(rig.seat("801").0, SeatState::SignedOut);
 }
 
+/// The same INVITE as the next process sees it.
+fn repeated(rig: &mut Rig, arrival: &Arrival) -> (CallId, LegId) {
+    let mut again = arrival.clone();
+    again.call = CallId(rig.id());
+    again.leg = LegId(rig.id());
+    rig.arrives_as(again)
+}
+
 #[test]
-fn invite_retransmitted_over_the_restart_joins_its_old_record() {
+fn invite_repeated_after_the_restart_goes_on_in_its_old_call_and_place() {
     let mut rig = Rig::new();
     let arrival = rig.arrival("ct");
-    let invite_key = arrival.invite_key.clone();
-    rig.arrives_as(arrival);
+    let (call, _) = rig.arrives_as(arrival.clone());
+    rig.pass(4_000);
+    let old = rig.switch.calls[&call].recording;
     restart(&mut rig, 1_000);
-    rig.input(InputKind::ArrivedAgain { invite_key });
-    assert_eq!(rig.count("call.rejoined"), 1);
-    assert_eq!(rig.switch.view().arrived, 0);
+    let (other, _) = rig.arrives();
+    rig.forget();
+    let (made, leg) = repeated(&mut rig, &arrival);
+    assert_eq!(rig.count("call.received"), 0, "no second record");
+    assert_eq!(rig.count("call.reopened"), 1);
+    assert_eq!(
+        rig.event("callback.closed")["by"],
+        serde_json::json!("engine")
+    );
+    assert!(rig.switch.view().call_backs.is_empty());
+    assert_eq!(rig.event("queue.entered")["position"], 0, "before {other}");
+    assert_eq!(rig.state(call), Some(CallState::Arriving));
+    assert_eq!(rig.state(made), None);
+    assert_eq!(rig.switch.call_of_leg(leg), Some(call));
+    let media: Vec<_> = rig
+        .effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Media { call, command } => Some((*call, command.clone())),
+            Effect::Leg { .. } | Effect::Ask { .. } | Effect::Reply { .. } => None,
+        })
+        .collect();
+    assert_eq!(media[0], (made, MediaCommand::Move { leg, to: call }));
+    assert_eq!(media[1], (made, MediaCommand::Close));
+    let recording = rig.switch.calls[&call].recording;
+    assert_ne!(recording, old, "recorded again");
+    assert_eq!(media[2], (call, MediaCommand::Record { recording }));
+    // 5 s of the 10 are gone.
+    rig.pass(4_900);
+    assert_eq!(rig.count("alert.wait_exceeded"), 0);
+    rig.pass(200);
+    assert_eq!(rig.event("alert.wait_exceeded")["waited_ms"], 10_000);
+}
+
+#[test]
+fn reopened_call_settles_when_both_its_recordings_are_sealed() {
+    let mut rig = Rig::new();
+    let arrival = rig.arrival("ct");
+    let (call, _) = rig.arrives_as(arrival.clone());
+    let old = rig.switch.calls[&call].recording;
+    restart(&mut rig, 1_000);
+    let (_, leg) = repeated(&mut rig, &arrival);
+    rig.hangs_up(leg);
+    assert_eq!(rig.event("call.ended")["outcome"], "abandoned");
+    rig.seals(call);
+    assert_eq!(
+        rig.count("call.settled"),
+        0,
+        "the first one is being sealed"
+    );
+    let first = RecordingEvent::Sealed(sealed(old, rig.now));
+    rig.input(InputKind::Recording { call, event: first });
+    assert_eq!(rig.count("call.settled"), 1);
+}
+
+#[test]
+fn invite_repeated_after_the_old_call_settled_still_goes_on_in_it() {
+    let mut rig = Rig::new();
+    let arrival = rig.arrival("ct");
+    let (call, _) = rig.arrives_as(arrival.clone());
+    restart(&mut rig, 1_000);
+    rig.seals(call);
+    assert_eq!(rig.count("call.settled"), 1);
+    restart(&mut rig, 1_000);
+    let (_, leg) = repeated(&mut rig, &arrival);
+    assert_eq!(rig.count("call.reopened"), 1);
+    assert_eq!(rig.count("call.received"), 0);
+    rig.hangs_up(leg);
+    rig.seals(call);
+    assert_eq!(rig.count("call.settled"), 1);
+    // It has had an end of its own now: whoever calls with this INVITE is a new caller.
+    let (third, _) = repeated(&mut rig, &arrival);
+    assert_eq!(rig.count("call.received"), 1);
+    assert_eq!(rig.count("call.rejoined"), 0);
+    assert_eq!(rig.state(third), Some(CallState::Arriving));
+}
+
+#[test]
+fn caller_cut_off_in_a_talk_whose_invite_is_repeated_comes_before_all_others() {
+    let mut rig = Rig::new();
+    rig.registers("801");
+    let arrival = rig.arrival("ct");
+    let (call, _) = rig.arrives_as(arrival.clone());
+    let seat = rig.rung_seat("801").unwrap();
+    rig.leg(seat, LegEvent::Answered);
+    restart(&mut rig, 1_000);
+    assert_eq!(rig.event("callback.due")["reason"], "interrupted");
+    repeated(&mut rig, &arrival);
+    assert_eq!(rig.event("queue.entered")["again"], true);
+    assert_eq!(rig.event("callback.closed")["by"], "engine");
+    assert!(rig.rung_seat("801").is_some(), "{call} rings again");
+}
+
+#[test]
+fn call_back_that_an_earlier_call_of_the_number_shares_stays_on_the_list() {
+    let mut rig = Rig::new();
+    let mut first = rig.arrival("ct");
+    first.caller = String::from("13800138000");
+    let mut second = rig.arrival("ct");
+    second.caller.clone_from(&first.caller);
+    let (_, leg) = rig.arrives_as(first);
+    rig.hangs_up(leg);
+    rig.arrives_as(second.clone());
+    restart(&mut rig, 1_000);
+    assert_eq!(rig.switch.view().call_backs[0].calls, 2);
+    repeated(&mut rig, &second);
+    assert_eq!(rig.switch.view().call_backs[0].calls, 1);
+    assert_eq!(rig.count("callback.closed"), 0);
+}
+
+#[test]
+fn invite_repeated_when_there_is_no_port_leaves_the_old_outcome_and_makes_no_record() {
+    let mut rig = Rig::new();
+    let mut arrival = rig.arrival("ct");
+    rig.arrives_as(arrival.clone());
+    restart(&mut rig, 1_000);
+    arrival.refused_capacity = true;
+    repeated(&mut rig, &arrival);
+    assert_eq!(rig.count("call.received") + rig.count("call.reopened"), 0);
+    assert_eq!(rig.switch.view().call_backs.len(), 1);
+    assert!(rig.has_alarm(AlarmCode::CapacityRefused, "calls"));
 }
 
 #[test]

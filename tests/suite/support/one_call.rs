@@ -429,6 +429,75 @@ pub fn abandoned(n: u64, caller: &str) -> Script {
     script
 }
 
+/// A caller whom a restart cut off while he waited, whose INVITE came again, and who was answered then.
+pub fn reopened(n: u64, caller: &str) -> Script {
+    let mut script = abandoned(n, caller);
+    let received = script.events.swap_remove(0);
+    script.events = vec![received];
+    let mut id = || script.leg();
+    let (leg, seat_leg) = (id(), id());
+    let (first, second) = (RecordingId(id().0), RecordingId(id().0));
+    let call_back = CallBackId(id().0);
+    let (seat, cause) = ("801".into(), Cause::Restarted);
+    let by = || "system".to_owned();
+    let steps = [
+        (100, EventKind::RecordingStarted { recording: first }),
+        (
+            2_000,
+            EventKind::CallBackDue {
+                call_back,
+                number: number(caller),
+                reason: "lost_in_restart".to_owned(),
+            },
+        ),
+        (
+            2_000,
+            EventKind::CallEnded {
+                outcome: Outcome::Lost,
+                cause,
+                by: by(),
+            },
+        ),
+        (
+            2_100,
+            EventKind::RecordingFailed {
+                recording: first,
+                detail: "killed".to_owned(),
+            },
+        ),
+        (2_100, EventKind::CallSettled {}),
+        (3_000, EventKind::CallReopened { leg }),
+        (
+            3_000,
+            EventKind::CallBackClosed {
+                call_back,
+                by: Actor::Engine,
+                outcome: "withdrawn".to_owned(),
+            },
+        ),
+        (3_100, EventKind::RecordingStarted { recording: second }),
+        (
+            9_000,
+            EventKind::SeatAnswered {
+                seat,
+                leg: seat_leg,
+            },
+        ),
+        (
+            20_000,
+            EventKind::CallEnded {
+                outcome: Outcome::Answered,
+                cause: Cause::Normal,
+                by: by(),
+            },
+        ),
+    ];
+    for (at, kind) in steps {
+        script.push(at, kind);
+    }
+    script
+}
+
 /// One entry per Event, as a journal would hold them.
 pub fn entries(events: &[Event]) -> Vec<Entry> {
     events

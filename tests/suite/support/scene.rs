@@ -260,6 +260,25 @@ impl Raw {
         )
     }
 
+    /// BYE in the dialog of an INVITE's 200; gives its answer.
+    pub fn hang_up(&self, accepted: &str) -> String {
+        let copied: String = accepted
+            .split("\r\n")
+            .filter(|line| {
+                ["From:", "To:", "Call-ID:"]
+                    .iter()
+                    .any(|name| line.starts_with(name))
+            })
+            .map(|line| format!("{line}\r\n"))
+            .collect();
+        let local = self.socket.local_addr().expect("its address");
+        self.ask(&format!(
+            "BYE sip:120@{} SIP/2.0\r\nVia: SIP/2.0/UDP {local};branch=z9hG4bK-hang-up;rport\r\nMax-Forwards: 70\r\n\
+             {copied}CSeq: 2 BYE\r\nContent-Length: 0\r\n\r\n",
+            self.server
+        ))
+    }
+
     /// Answer a request with 200.
     pub fn accept(&self, request: &str) {
         let copied: String = request
