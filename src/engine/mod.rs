@@ -6,6 +6,7 @@
 //! ```
 
 mod certificate;
+mod follow;
 mod history;
 mod outlet;
 mod owner;
@@ -50,7 +51,7 @@ use tasks::Tasks;
 /// Version and build, as journaled.
 pub const BUILD: &str = concat!(env!("CARGO_PKG_NAME"), " ", env!("CARGO_PKG_VERSION"));
 
-/// At the end the projector may take this long to fold the last Events.
+/// At the end the readers may take this long to take in the last Events.
 const PROJECT_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why the engine did not start. Each says what to do in its own words.
@@ -95,8 +96,25 @@ pub struct Engine {
     owner: tokio::task::JoinHandle<Ended>,
     stop_owner: tokio::sync::oneshot::Sender<()>,
     readers: Tasks,
-    projected: channel::Receiver<ProjectorStatus>,
+    progress: Progress,
     inputs: mpsc::Sender<InputKind>,
+}
+
+/// How far those readers are whose last work an ordered end waits for.
+struct Progress {
+    projected: channel::Receiver<ProjectorStatus>,
+    captures: channel::Receiver<u64>,
+}
+
+impl Progress {
+    async fn reaches(&mut self, last: u64) {
+        drop(
+            self.projected
+                .wait_for(|status| status.cursor >= last)
+                .await,
+        );
+        drop(self.captures.wait_for(|cursor| *cursor >= last).await);
+    }
 }
 
 /// What joins the parts: made first, handed to all.
@@ -216,13 +234,19 @@ fn start_readers(
     memory: &Memory,
     hands: &Hands,
     channels: &Channels,
-) -> Result<(Tasks, channel::Receiver<ProjectorStatus>), StartError> {
+) -> Result<(Tasks, Progress), StartError> {
     let (inputs, store, wake) = (&channels.inputs, &memory.store, &channels.wake);
     let events = memory.journal.reader();
     let projector = Projector::new(events.clone(), store.clone(), config, Arc::clone(wake));
     let projected = projector.status();
     let mut readers = Tasks::default();
     readers.spawn("projector", projector.run());
+    let (done, captures) = channel::channel(events.last());
+    let recordings = config.recording.dir.clone();
+    readers.spawn(
+        "captures",
+        follow::drop_captures(events.clone(), recordings, done),
+    );
     readers.spawn("answers", vitals::measure_answers(events));
     for destination in &config.destinations {
         let delivery = Delivery::new(destination, store.clone(), Arc::clone(wake), inputs.clone())?;
@@ -239,7 +263,11 @@ fn start_readers(
     if let Some(task) = hands.endpoint.take_task() {
         readers.spawn("sip", async move { drop(task.await) });
     }
-    Ok((readers, projected))
+    let progress = Progress {
+        projected,
+        captures,
+    };
+    Ok((readers, progress))
 }
 
 /// The sounds there are; what is missing is an alarm, never a reason to take no calls.
@@ -272,7 +300,7 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
     memory.say_started(&config, &channels.inputs).await;
     let prompts = load_prompts(&config, &channels.inputs);
     let hands = Hands::start(&config, prompts, &memory, &channels.inputs)?;
-    let (mut readers, projected) = start_readers(&config, &memory, &hands, &channels)?;
+    let (mut readers, progress) = start_readers(&config, &memory, &hands, &channels)?;
 
     let commands = Commands::new(channels.inputs.clone());
     let vitals = vitals::Figures::new(
@@ -281,7 +309,7 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
         &hands.plane,
         channels.view.subscribe(),
         channels.beat.subscribe(),
-        projected.clone(),
+        progress.projected.clone(),
         metrics,
     );
     let (trail, trail_writer) = api::Trail::new(memory.store.clone());
@@ -330,7 +358,7 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
         owner: tasks::spawn_owner(owner.run(stopped)),
         stop_owner,
         readers,
-        projected,
+        progress,
         inputs,
     })
 }
@@ -443,14 +471,8 @@ impl Engine {
         let ended = self.owner.await.ok();
         // What the last Inputs changed still goes into the records; a database that is down is not waited for.
         let last = self.app.events.last();
-        let mut projected = self.projected;
-        drop(
-            tokio::time::timeout(
-                PROJECT_WITHIN,
-                projected.wait_for(|status| status.cursor >= last),
-            )
-            .await,
-        );
+        let mut progress = self.progress;
+        drop(tokio::time::timeout(PROJECT_WITHIN, progress.reaches(last)).await);
         self.readers.stop().await;
         ended
     }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 use tokio::sync::watch;
 
+use super::follow::next_page;
 use crate::api::{ClockState, Health, Vitals};
 use crate::clock::Clock;
 use crate::id::CallId;
@@ -31,8 +31,6 @@ const SEAT_STATES: [SeatState; 9] = [
 ];
 /// An owner that has not beaten for this long is stuck: it beats every second.
 const BEAT_MAX_MS: u64 = 5000;
-/// Events of one look for the answer times.
-const PAGE: u32 = 256;
 /// Calls whose answer is awaited, for the answer times.
 const CALLS_MAX: usize = 10_000;
 /// Buckets of `firstring_answer_seconds`.
@@ -69,19 +67,10 @@ pub(super) struct Figures {
 pub(super) async fn measure_answers(events: EventReader) {
     let mut cursor = events.last();
     let mut arrived: BTreeMap<CallId, Timestamp> = BTreeMap::new();
-    while events.wait_after(cursor).await {
-        let Ok(page) = events.events_after(cursor, PAGE).await else {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            continue;
-        };
-        let Some((last, _)) = page.last() else {
-            cursor = cursor.max(events.last()); // only what this build cannot read
-            continue;
-        };
-        cursor = *last;
+    while let Some(page) = next_page(&events, &mut cursor).await {
         for (call, at, kind) in page
             .into_iter()
-            .filter_map(|(_, event)| Some((event.call?, event.at, event.kind)))
+            .filter_map(|event| Some((event.call?, event.at, event.kind)))
         {
             if matches!(kind, EventKind::CallReceived { .. }) {
                 arrived.insert(call, at);

@@ -233,7 +233,13 @@ impl Switch {
         let recording = event.recording();
         let capture = self.calls.get_mut(&call).map(|c| *c.capture_mut(recording));
         if capture.is_none() && !self.past.contains_key(&call) {
-            return self.misfit("recording.unknown_call");
+            self.misfit("recording.unknown_call");
+            if let RecordingEvent::Sealed(sealed) = event {
+                // Of a journal that is lost: what the recorder still has of it may go now.
+                let sealed = sealed.clone();
+                self.note(EventKind::RecordingSealed { sealed });
+            }
+            return;
         }
         match event {
             RecordingEvent::Started { .. } => {

@@ -11,7 +11,7 @@ use firstring::call::Party;
 use firstring::clock::Clock;
 use firstring::id::{CallId, RecordingId, SeatId};
 use firstring::media::recorder::disk::{Disk, DiskFile, OpenMode, SystemDisk};
-use firstring::media::recorder::{Recorder, RecorderOptions, repair, wav_info};
+use firstring::media::recorder::{Recorder, RecorderOptions, drop_capture, repair, wav_info};
 use firstring::media::session::Codec;
 use firstring::media::tap::{TAP_PAYLOAD_MAX, TapControl, TapFrame};
 use firstring::switch::{AlarmCode, InputKind, RecordingEvent, SealedRecording};
@@ -267,8 +267,11 @@ fn each_party_has_its_own_channel_on_one_time_line() {
         [(0, 5000), (7000, sealed.duration_ms)]
     );
 
-    let open = std::fs::read_dir(rig.dir.path().join("open")).unwrap();
-    assert_eq!(open.count(), 0, "the capture is gone");
+    let open = || std::fs::read_dir(rig.dir.path().join("open")).unwrap();
+    assert_eq!(open().count(), 1, "the capture waits for the journal");
+    drop_capture(rig.dir.path(), &sealed).unwrap();
+    assert_eq!(open().count(), 0, "the capture is gone");
+    drop_capture(rig.dir.path(), &sealed).expect("a second word changes nothing");
     let started = |e: &InputKind| matches!(e, InputKind::Recording { call, event: RecordingEvent::Started { .. } } if *call == id);
     assert!(started(&rig.told[0].1), "{:?}", rig.told);
     assert_eq!(rig.alarms(), 0);
@@ -480,10 +483,6 @@ impl Disk for SickDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.state.suffer(false)?;
         SystemDisk.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        self.state.suffer(false)?;
-        SystemDisk.remove(path)
     }
     fn sync(&self, _: &Path) -> io::Result<()> {
         self.state.suffer(false)
@@ -780,6 +779,10 @@ fn captures_of_a_killed_process_are_sealed_at_the_next_start_and_rubbish_is_set_
     again.until("rubbish set aside", |_| {
         open.join("rubbish.bad").exists() && open.join("empty.bad").exists()
     });
+    // Killed before the journal had the seal: the same once more, to the last byte.
+    let once_more = repair(again.dir.path()).sealed;
+    assert_eq!(once_more, [(call(1), sealed.clone())]);
+    drop_capture(again.dir.path(), &sealed).unwrap();
     assert_eq!(repair(again.dir.path()).sealed.len(), 0, "nothing is left");
 }
 

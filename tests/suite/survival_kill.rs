@@ -175,6 +175,55 @@ async fn after_kill_9_every_call_has_its_record_outcome_bye_recording_and_call_b
     assert_eq!(said.trim(), format!("state {}", replayed.state_hash));
 }
 
+/// The recording is finished and the switch knows; only the journal does not, because its disk stands still.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_that_was_sealed_but_not_journaled_at_the_kill_is_in_its_record_after_the_next_start()
+ {
+    let (dir, mut practice) = centre(1);
+    practice.trunks.push(carrier("ct", "127.0.0.1"));
+    practice
+        .lines
+        .insert("testing", vec!["allow_faults = true".to_owned()]);
+    let mut server = Server::start((dir, practice)).await;
+    let mut seat = scene::seat(&mut server, "801").await;
+    let mut caller = scene::caller(&server, "13900139000").await;
+    let (by_caller, by_seat) = scene::talk(&mut caller, &mut seat, (620, 1100)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await; // the talk
+    let stall = server.centre.dir.join("journal/faults");
+    std::fs::write(&stall, "stall").unwrap();
+    scene::end((&mut caller, by_caller), (&mut seat, by_seat)).await;
+    server
+        .wait_for("/api/v1/calls", "the call to settle", |calls| {
+            calls.as_array()?.is_empty().then_some(())
+        })
+        .await;
+    let captures = || std::fs::read_dir(server.centre.dir.join("recordings/open")).unwrap();
+    assert_eq!(captures().count(), 1, "kept until the journal has the seal");
+    server.kill();
+    std::fs::remove_file(&stall).unwrap();
+    server.restart();
+    let record = closed_record_of(&mut server, "13900139000", true).await;
+    let recording = &record["recordings"][0];
+    assert_eq!(recording["state"], "sealed", "{recording:#}");
+    assert_eq!(recording["tracks"].as_array().unwrap().len(), 2);
+    assert!(recording["failure"].is_null(), "{recording:#}");
+    assert_eq!(tones(&server, &record), [true, true]);
+    let dir = server.centre.dir.join("recordings/open");
+    server
+        .wait_for("/api/v1/view", "the capture to go", |_| {
+            (std::fs::read_dir(&dir).unwrap().count() == 0).then_some(())
+        })
+        .await;
+}
+
+/// Whether both parties' tones are in the recording for 800 ms at least.
+fn tones(server: &Server, record: &Value) -> [bool; 2] {
+    let wav = recording(server, record);
+    [(0, 620.0), (1, 1100.0)].map(|(channel, hz)| {
+        tone_span(&wav.channels[channel], hz).is_some_and(|(from, to, _)| to - from >= 800)
+    })
+}
+
 /// The one record of `number`, once it is as wanted.
 async fn record_of(server: &mut Server, number: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     server

@@ -31,8 +31,6 @@ pub trait Disk: Send + Sync + 'static {
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
     /// Rename, durable when it returns.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// Remove a file.
-    fn remove(&self, path: &Path) -> io::Result<()>;
     /// Make everything written so far to the file system of `dir` durable.
     fn sync(&self, dir: &Path) -> io::Result<()>;
 }
@@ -96,10 +94,6 @@ impl Disk for SystemDisk {
             Some(dir) => File::open(dir)?.sync_all(),
             None => Ok(()),
         }
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        std::fs::remove_file(path)
     }
 
     fn sync(&self, dir: &Path) -> io::Result<()> {

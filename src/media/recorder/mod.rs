@@ -31,7 +31,7 @@ use super::tap::{TAP_RING_FRAMES, TapControl, TapFrame};
 use super::wav::{self, WavError, WavInfo};
 use crate::clock::Clock;
 use crate::id::{CallId, RecordingId};
-use crate::switch::InputKind;
+use crate::switch::{InputKind, SealedRecording};
 use crate::time::{Millis, Timestamp};
 use disk::{Disk, SystemDisk};
 pub use render::SealError;
@@ -321,6 +321,23 @@ pub fn left_of(dir: &Path, call: CallId, recording: RecordingId, received: Times
         .map(|at| render::path_of(call, recording, *at))
         .find(|path| dir.join(path).exists())
         .map_or(Left::Nothing, Left::Sealed)
+}
+
+/// Drop the capture of a sealed recording. Only once the seal is in the journal: a kill before it would leave a WAV of
+/// which nobody knows parties, gaps and hash; with the capture the next start makes the same WAV and tells it again.
+/// Blocks on the disk.
+///
+/// # Errors
+/// The operating system's; a capture that is gone already is none.
+pub fn drop_capture(dir: &Path, sealed: &SealedRecording) -> std::io::Result<()> {
+    let Some(stem) = Path::new(&sealed.path).file_stem() else {
+        return Ok(());
+    };
+    let capture = capture_dir(dir).join(stem).with_extension("cap");
+    match std::fs::remove_file(capture) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
 }
 
 /// Why a recording cannot be read.

@@ -2,7 +2,7 @@
 //! front to back. Works in steps of [`READ_BYTES`], holds some seconds of audio whatever the length of the call.
 //!
 //! ```text
-//! Survey --end of capture--> Draw --end of capture--> sealed: part file synced and renamed, capture removed
+//! Survey --end of capture--> Draw --end of capture--> sealed: part file synced and renamed
 //! ```
 //! Owns the order of passes and the window. Where a packet belongs is [`super::super::track`]'s to say. The same
 //! capture always gives the same bytes, so a render cut short by a kill is simply done again.
@@ -136,8 +136,6 @@ impl Render {
         let drawn = pass.finish()?;
         disk.rename(&pass.part, &target)
             .map_err(|e| failed("rename to", &target, e))?;
-        disk.remove(&self.capture)
-            .map_err(|e| failed("remove", &self.capture, e))?;
         if self.records.damaged > 0 {
             tracing::warn!(call = %self.header.call, bytes = self.records.damaged, "capture had damaged bytes; they were left out");
         }

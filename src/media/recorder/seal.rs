@@ -199,7 +199,7 @@ pub struct RepairReport {
     pub failed: Vec<SealError>,
 }
 
-/// Seal every capture that a killed process left in `dir`, now, on this thread. [`super::Recorder::start`] does the
+/// Seal every capture in `dir`, now, on this thread; they stay until [`super::drop_capture`]. [`super::Recorder::start`] does the
 /// same in the background; never call this on a directory that a running recorder uses.
 #[must_use]
 pub fn repair(dir: &Path) -> RepairReport {
