@@ -24,6 +24,8 @@ use crate::time::Timestamp;
 
 /// The owner waits this long for a commit; then calls go on and only module deliveries wait for the disk.
 const COMMIT_DEADLINE: Duration = Duration::from_millis(50);
+/// So long after the last late entry the disk counts as well again, and batches wait for it.
+const JOURNAL_WELL_FOR: Duration = Duration::from_secs(1);
 /// A snapshot bounds replay after a crash and the rebuild after a panic.
 const SNAPSHOT_EVERY: Duration = Duration::from_secs(60);
 /// Inputs kept for a rebuild before a snapshot is forced.
@@ -57,7 +59,10 @@ pub(super) struct Owner {
     last_at: Timestamp,
     /// None until the start is settled: the first snapshot follows it, so that no later start replays earlier ones.
     last_snapshot: Option<tokio::time::Instant>,
+    /// A commit missed its deadline and the writer has not caught up yet: no batch waits.
     journal_late: bool,
+    /// Since when no entry has waited longer than it should, while `journal_late` stands.
+    journal_well: Option<tokio::time::Instant>,
     beat: watch::Sender<Timestamp>,
 }
 
@@ -88,6 +93,7 @@ impl Owner {
             last_at: Timestamp::default(),
             last_snapshot: None,
             journal_late: false,
+            journal_well: None,
             beat,
         }
     }
@@ -213,22 +219,28 @@ impl Owner {
         self.handle_one(InputKind::Arrived { arrival }, entries, effects);
     }
 
-    /// Commit `entries`; past the deadline the calls go on and the alarm says so.
+    /// Commit `entries`; past the deadline the calls go on and the alarm says so. While it stands nothing waits: a
+    /// deadline per batch would add up to a queue in front of a dead disk.
     async fn commit(&mut self, entries: Vec<Entry>, effects: &mut Vec<Effect>) {
         let ticket = self.journal.append(entries);
-        let committed = ticket.committed_within(COMMIT_DEADLINE).await;
-        if committed == self.journal_late {
-            // Only a change is told; the alarm is journaled like everything else, when the disk is back.
-            if committed && self.journal.status().spooled > 0 {
-                return;
-            }
-            self.journal_turned(!committed, effects);
+        if !self.journal_late && !ticket.committed_within(COMMIT_DEADLINE).await {
+            self.journal_turned(true, effects);
         }
     }
 
-    /// The disk may come back while nobody calls: the alarm ends all the same.
+    /// The writer has caught up when no entry waited too long for a second; also while nobody calls.
     async fn look_at_journal(&mut self) {
-        if !self.journal_late || self.journal.status().spooled > 0 {
+        if !self.journal_late {
+            return;
+        }
+        if self.journal.status().late_since.is_some() {
+            self.journal_well = None;
+            return;
+        }
+        let well = *self
+            .journal_well
+            .get_or_insert_with(tokio::time::Instant::now);
+        if well.elapsed() < JOURNAL_WELL_FOR {
             return;
         }
         let mut effects = Vec::new();
@@ -241,6 +253,7 @@ impl Owner {
 
     fn journal_turned(&mut self, late: bool, effects: &mut Vec<Effect>) {
         self.journal_late = late;
+        self.journal_well = None;
         let status = self.journal.status();
         let mut entries = Vec::new();
         let alarm = InputKind::Alarm {
