@@ -31,6 +31,10 @@ pub enum ServeError {
         "a part of the engine ended by itself (see the log); the process ends so that it is started again"
     )]
     PartEnded,
+    #[error(
+        "the owner of the switch ended by itself (see the log), so nobody decides about calls; the process ends so that it is started again"
+    )]
+    OwnerEnded,
 }
 
 /// How serving is done.
@@ -64,8 +68,7 @@ pub async fn serve(config: Config, options: Options) -> Result<String, ServeErro
             () = part_ended.notified() => break Err(ServeError::PartEnded),
             _ = watchdog.tick() => {
                 if engine.owner_ended() {
-                    tracing::error!("the owner of the switch has ended by itself");
-                    break Err(ServeError::PartEnded);
+                    break Err(ServeError::OwnerEnded);
                 }
                 if engine.beat_age() < BEAT_MAX {
                     drop(sd_notify::notify(&[NotifyState::Watchdog]));
@@ -85,10 +88,14 @@ pub async fn serve(config: Config, options: Options) -> Result<String, ServeErro
     tokio::pin!(stopping);
     let ended = tokio::select! {
         ended = &mut stopping => ended,
-        _ = terminate.recv() => None,
-        _ = interrupt.recv() => None,
+        _ = terminate.recv() => return outcome.map(|()| String::new()),
+        _ = interrupt.recv() => return outcome.map(|()| String::new()),
     };
-    outcome?;
+    // An owner that dies takes its readers along: theirs is not the end to tell.
+    outcome.map_err(|error| match ended {
+        Some(_) => error,
+        None => ServeError::OwnerEnded,
+    })?;
     let ended = ended.map(|ended| (ended.last_seq, ended.state_hash));
     tracing::info!(
         last_seq = ended.as_ref().map_or(0, |(seq, _)| *seq),

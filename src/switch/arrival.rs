@@ -17,6 +17,8 @@ use crate::time::{Millis, Timestamp};
 const RECENT_SPAN: Millis = Millis::from_secs(600);
 /// Without a further refusal for this long the capacity alarm ends.
 const CAPACITY_ALARM_SPAN: Millis = Millis::from_secs(60);
+/// Where faults are admitted, a call to this number makes the switch panic: tests hear what its caller hears.
+const PANIC_NUMBER: &str = "planted-panic";
 /// China has one time zone, UTC+8, without summer time.
 const LOCAL_OFFSET: Millis = Millis::from_secs(8 * 3600);
 
@@ -25,6 +27,7 @@ impl Switch {
         if self.knows(arrival.call, arrival.leg) {
             return self.misfit("arrival.twice");
         }
+        self.plant_panic_on_arrival(arrival);
         let known = self.call_of_invite(&arrival.invite_key);
         if let Some(open) = known.filter(|call| self.is_open(*call)) {
             // A fork of it.
@@ -55,6 +58,17 @@ impl Switch {
                 self.open(arrival, Capture::Asked);
                 self.accept(arrival, false);
             }
+        }
+    }
+
+    #[expect(
+        clippy::panic,
+        reason = "a planted fault is its purpose; the policy admits it in tests only"
+    )]
+    fn plant_panic_on_arrival(&self, arrival: &Arrival) {
+        let planted = self.policy.allow_faults && arrival.called == PANIC_NUMBER;
+        if planted && !arrival.refused_capacity {
+            panic!("planted by the arrival of call {}", arrival.call);
         }
     }
 

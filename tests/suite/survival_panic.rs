@@ -1,5 +1,6 @@
 //! A panic inside the switch costs one Input; the calls go on.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde_json::json;
@@ -87,6 +88,65 @@ async fn a_panic_on_one_input_marks_its_call_and_all_calls_go_on_and_a_restart_d
     );
     let log = std::fs::read_to_string(server.centre.dir.join("serve.log")).unwrap();
     assert_eq!(log.matches("planted by a command").count(), 2, "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_on_whom_the_switch_panics_is_re_routed_recorded_and_called_back_and_the_next_call_goes_through()
+ {
+    let (dir, mut practice) = centre(1);
+    practice.trunks.push(carrier("ct", "127.0.0.1"));
+    practice
+        .lines
+        .insert("testing", vec!["allow_faults = true".to_owned()]);
+    let mut server = Server::start((dir, practice)).await;
+    let raw = scene::Raw::at(Ipv4Addr::LOCALHOST, server.sip("udp"));
+    let invite = raw.request("INVITE", "13900139000", "unlucky");
+    let planted = invite.replacen("INVITE sip:120@", "INVITE sip:planted-panic@", 1);
+    let refused = raw.ask(&planted);
+    assert!(refused.starts_with("SIP/2.0 503"), "{refused}");
+    assert!(refused.contains("\r\nRetry-After: "), "{refused}");
+    let record = closed_record_of(&mut server, "13900139000", false).await;
+    assert_eq!(record["end"]["result"], "refused_capacity", "{record:#}");
+    assert_eq!(record["call_backs"][0]["reason"], "refused_capacity");
+    let view = server.get("/api/v1/view").await;
+    assert_eq!(view["call_backs"].as_array().unwrap().len(), 1, "{view:#}");
+    alarm(&mut server, "switch.input_skipped", true).await;
+    let next = raw.ask(&raw.request("INVITE", "13900139001", "lucky"));
+    assert!(next.starts_with("SIP/2.0 200"), "{next}");
+    assert!(raw.hang_up(&next).starts_with("SIP/2.0 200"));
+    let record = closed_record_of(&mut server, "13900139001", true).await;
+    assert_eq!(record["end"]["result"], "abandoned");
+    let said = server.terminate();
+    let replayed = firstring::engine::replay(&server.centre.dir.join("journal")).unwrap();
+    assert_eq!(said.trim(), format!("state {}", replayed.state_hash));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_that_ends_by_itself_ends_the_process_with_a_reason_and_the_next_start_takes_calls()
+ {
+    let (dir, mut practice) = centre(1);
+    practice.trunks.push(carrier("ct", "127.0.0.1"));
+    practice
+        .lines
+        .insert("testing", vec!["allow_faults = true".to_owned()]);
+    let mut server = Server::start((dir, practice)).await;
+    let fault = server.centre.dir.join("journal/faults");
+    std::fs::write(&fault, "panic").unwrap();
+    let raw = scene::Raw::at(Ipv4Addr::LOCALHOST, server.sip("udp"));
+    raw.send(&raw.request("INVITE", "13900139000", "last"));
+    let (code, log) = server.ended_by_itself(Duration::from_secs(15));
+    assert_eq!(code, Some(1), "{log}");
+    let last_words = log.lines().last().unwrap_or_default();
+    assert!(
+        last_words.contains("the owner of the switch ended by itself")
+            && last_words.contains("the process ends so that it is started again"),
+        "{log}"
+    );
+    std::fs::remove_file(&fault).unwrap();
+    server.restart();
+    let raw = scene::Raw::at(Ipv4Addr::LOCALHOST, server.sip("udp"));
+    let answer = raw.ask(&raw.request("INVITE", "13900139000", "again"));
+    assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

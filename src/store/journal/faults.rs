@@ -18,14 +18,17 @@ pub enum Fault {
     Stall,
     /// SQLite itself runs out of room (`SQLITE_FULL`).
     Full,
+    /// Whoever appends panics: a fault of ours outside of every guard.
+    Panic,
 }
 
 impl Fault {
-    const ALL: [(Self, &'static str); 4] = [
+    const ALL: [(Self, &'static str); 5] = [
         (Self::None, "none"),
         (Self::Fail, "fail"),
         (Self::Stall, "stall"),
         (Self::Full, "full"),
+        (Self::Panic, "panic"),
     ];
 }
 
@@ -37,8 +40,8 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// A switch that another process turns: the word in `file` (`fail`, `stall`, `full`) is the fault while it is
-    /// there. For tests of a whole server; looked at before each commit.
+    /// A switch that another process turns: the word in `file` (`fail`, `stall`, `full`, `panic`) is the fault while it is
+    /// there. For tests of a whole server; looked at before each append and commit.
     #[must_use]
     pub fn from_file(file: PathBuf) -> Self {
         Self {
@@ -67,11 +70,22 @@ impl Faults {
             .map_or(Fault::None, |(fault, _)| fault)
     }
 
+    /// Called by whoever hands entries over.
+    #[expect(
+        clippy::panic,
+        reason = "a planted fault is this one's purpose; only tests plant"
+    )]
+    pub(super) fn before_append(&self) {
+        if self.fault() == Fault::Panic {
+            panic!("planted in the journal");
+        }
+    }
+
     /// Called by the writer before a commit; true when SQLite shall find no room.
     pub(super) fn before_commit(&self) -> Result<bool, JournalError> {
         loop {
             match self.fault() {
-                Fault::None => return Ok(false),
+                Fault::None | Fault::Panic => return Ok(false),
                 Fault::Full => return Ok(true),
                 Fault::Fail => return Err(JournalError::Planted(std::io::ErrorKind::Other)),
                 Fault::Stall => std::thread::sleep(Duration::from_millis(5)),

@@ -145,6 +145,7 @@ impl Journal {
 
     /// Hand entries over, in order. Never blocks on the disk and never fails; see [`Journal::status`].
     pub fn append(&self, entries: Vec<Entry>) -> Ticket {
+        self.shared.options.faults.before_append();
         Ticket {
             seq: self.shared.spool.append(entries),
             committed: self.shared.committed_input.clone(),

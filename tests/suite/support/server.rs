@@ -85,6 +85,19 @@ impl Server {
         said
     }
 
+    /// Wait until the program has ended by itself; its exit code and its log.
+    pub fn ended_by_itself(&mut self, within: Duration) -> (Option<i32>, String) {
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                let log = std::fs::read_to_string(self.centre.dir.join("serve.log"));
+                return (status.code(), log.unwrap_or_default());
+            }
+            assert!(Instant::now() < deadline, "it still runs after {within:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Where a SIP listener is, by its id in the practice centre (`udp`).
     pub fn sip(&self, id: &str) -> SocketAddr {
         self.addresses
