@@ -116,7 +116,7 @@ pub struct Demo {
     /// This machine's address in the network, so that a real phone can dial 120
     #[arg(long, value_name = "ADDRESS")]
     pub host: Option<IpAddr>,
-    /// Port of the page
+    /// Port of the page, if it is free; 0 takes any free ports, for telephones too
     #[arg(long, default_value_t = 8120, value_name = "PORT")]
     pub port: u16,
     /// Keep everything in this folder instead of a throw-away one
@@ -348,9 +348,7 @@ fn run_demo(demo: &Demo) -> u8 {
         port: demo.port,
         dir: demo.dir.clone(),
     };
-    run_async(demo::run(options, async {
-        drop(tokio::signal::ctrl_c().await);
-    }))
+    run_async(demo::run(options, demo::told_to_end()))
 }
 
 fn run_serve(config: Config, serve: &Serve) -> u8 {

@@ -15,6 +15,7 @@ case "${1:-demo}" in
     missing sipp sip-tester
     missing baresip baresip-core
     missing sox sox
+    missing linphonec linphone-cli
     missing python3 python3
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
     ;;

@@ -7,6 +7,7 @@
 
 mod check;
 mod people;
+mod phones;
 mod world;
 
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +23,8 @@ use crate::sim::phone::{Dial, Phone, Speech};
 use crate::switch::Role;
 use world::World;
 
+const LOOPBACK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
 /// How a demo is run.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -31,7 +34,7 @@ pub struct Options {
     pub load: Option<u16>,
     /// An address of this machine at which a real phone on the network may dial 120.
     pub host: Option<IpAddr>,
-    /// Port of the page, if it is free.
+    /// Port of the page, if it is free; 0 = any, for the telephones' side too.
     pub port: u16,
     /// Where the centre's files lie; a fresh temporary directory when absent.
     pub dir: Option<PathBuf>,
@@ -54,6 +57,12 @@ pub enum DemoError {
     Prompt(#[from] crate::media::prompt::PromptError),
     #[error("no certificate for real phones: {0}")]
     Certificate(#[from] rcgen::Error),
+    #[error("no code to scan: {0}")]
+    Code(#[from] qrcode::types::QrError),
+    #[error(
+        "{ip} is no address of this machine that can be listened at ({source}); `ip addr` lists them"
+    )]
+    Address { ip: IpAddr, source: std::io::Error },
     #[error("the call was made, but {0}")]
     Check(String),
 }
@@ -67,25 +76,53 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     let dir = options.dir.clone().unwrap_or_else(|| scratch.path.clone());
     let mut centre = Centre::new(&dir, 3);
     // 802 and 803 are for real phones; a busy evening needs more people who answer.
-    let seats = people::simulated_seats(options.load);
-    for seat in seats
-        .iter()
-        .filter(|seat| !centre.seats.iter().any(|(id, _)| id == *seat))
-        .cloned()
-        .collect::<Vec<_>>()
-    {
-        centre.seats.push((seat, false));
-    }
-    centre.api = free_address(options.port)?;
-    if options.host.is_some() {
-        for seat in ["800", "802", people::DIALS_120] {
-            centre.readable_secret(&format!("seat-{seat}"));
+    let seats = people::simulated_seats(options.load, options.host.is_some());
+    for seat in seats {
+        if !centre.seats.iter().any(|(id, _)| *id == seat) {
+            centre.seats.push((seat, false));
         }
     }
+    tokio::pin!(stop);
+    // Children end with the world, also when it is stopped while it starts.
+    let (mut world, engine) = tokio::select! {
+        started = start(&mut centre, &options) => started?,
+        () = &mut stop => return Ok(()),
+    };
+    let outcome = tokio::select! {
+        outcome = lives(&engine, &mut centre, &mut world, &options) => outcome,
+        () = stop => { say("ending: no new calls, open calls are released"); Ok(()) }
+    };
+    drop(engine.stop(Duration::from_secs(2)).await);
+    world.stop().await;
+    outcome
+}
+
+/// Resolves at Ctrl-C or SIGTERM.
+pub async fn told_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
+        return std::future::pending().await; // without handlers, the signals themselves end the process
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// The surroundings first: the engine's configuration names them.
+async fn start(centre: &mut Centre, options: &Options) -> Result<(World, Engine), DemoError> {
+    let any_port = options.port == 0;
+    centre.api = free_address(LOOPBACK, options.port)?;
+    if options.host.is_some() {
+        phones::accounts(centre);
+    }
     say("starting the modules, two carriers and their callers");
-    let mut world = World::start(&mut centre).await?;
+    let world = World::start(centre, if any_port { 0 } else { 5060 }).await?;
     if let Some(host) = options.host {
-        open_to(host, &mut centre)?;
+        phones::open_to(host, any_port, centre)?;
     }
     // A practice centre does not make people wait for wrap-up.
     let wrap_up_ms = if options.once { 1000 } else { 4000 };
@@ -103,15 +140,20 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
         )
     })?;
     say("starting the engine: database, journal, prompts, media, SIP, page");
-    let engine = engine::start(config).await?;
-    let outcome = if options.once {
-        check::one_call(&engine, &mut centre, &mut world).await
+    Ok((world, engine::start(config).await?))
+}
+
+async fn lives(
+    engine: &Engine,
+    centre: &mut Centre,
+    world: &mut World,
+    options: &Options,
+) -> Result<(), DemoError> {
+    if options.once {
+        check::one_call(engine, centre, world).await
     } else {
-        play(&engine, &mut centre, &mut world, &options, stop).await
-    };
-    drop(engine.stop(Duration::from_secs(2)).await);
-    world.stop().await;
-    outcome
+        play(engine, centre, world, options).await
+    }
 }
 
 /// The living demo: prints where to look, then people call until it is stopped.
@@ -120,7 +162,6 @@ async fn play(
     centre: &mut Centre,
     world: &mut World,
     options: &Options,
-    stop: impl Future<Output = ()>,
 ) -> Result<(), DemoError> {
     let person = Caller::new("demo".to_owned(), Role::Admin, Some(SeatId::from("800")));
     let base = format!("http://{}", engine.addresses().api);
@@ -140,115 +181,26 @@ async fn play(
         centre.dir.display()
     ));
     if let Some(host) = options.host {
-        phone_card(engine, centre, host);
+        let port = if options.port == 0 { 0 } else { 8121 };
+        phones::invite(engine, centre, world, host, port).await?;
     }
     say("a simulated seat answers when no real one does; Ctrl-C ends the demo");
     let callers = options.load.map_or(1, u32::from);
-    let seats = people::simulated_seats(options.load);
-    tokio::select! {
-        result = people::live(engine, centre, world, callers, &seats) => result,
-        () = stop => { say("ending: no new calls, open calls are released"); Ok(()) }
-    }
+    let seats = people::simulated_seats(options.load, options.host.is_some());
+    people::live(engine, centre, world, callers, &seats).await
 }
 
-/// Listeners at `host` for real phones: UDP, TCP and, with a certificate of a throw-away CA, TLS.
-fn open_to(host: IpAddr, centre: &mut Centre) -> Result<(), DemoError> {
-    let sip = free_address_at(host, 5060)?;
-    centre.listeners.push(("network".to_owned(), "udp", sip));
-    centre
-        .listeners
-        .push(("network-tcp".to_owned(), "tcp", sip));
-    let [certificate, key] = certificate(host, centre)?;
-    let tls = free_address_at(host, 5061)?;
-    centre.more.push_str(&format!(
-        "\n[sip.listeners.network-tls]\ntransport = \"tls\"\nbind = \"{tls}\"\ncertificate = \"{}\"\nkey = \"{}\"\n",
-        certificate.display(),
-        key.display(),
-    ));
-    // Media of real phones comes to this machine's address, that of the demo's own telephones too.
-    centre
-        .lines
-        .insert("media", vec![format!("advertised = \"{host}\"")]);
-    centre.media = IpAddr::from([0, 0, 0, 0]);
-    Ok(())
-}
-
-/// A certificate for `host` under a CA that nobody trusts until a person installs `ca.pem`.
-fn certificate(host: IpAddr, centre: &Centre) -> Result<[PathBuf; 2], DemoError> {
-    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-    let key = KeyPair::generate()?;
-    let mut authority = CertificateParams::new(Vec::new())?;
-    authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    authority
-        .distinguished_name
-        .push(DnType::CommonName, "Firstring demo (throw-away)");
-    let root = authority.self_signed(&key)?;
-    let issuer = Issuer::new(authority, key);
-    let own_key = KeyPair::generate()?;
-    let own = CertificateParams::new(vec![host.to_string()])?.signed_by(&own_key, &issuer)?;
-    let path = |name: &str| centre.dir.join(name);
-    std::fs::create_dir_all(&centre.dir)?;
-    std::fs::write(path("ca.pem"), root.pem())?;
-    std::fs::write(path("network.pem"), own.pem())?;
-    let secret = path("network.key");
-    std::fs::write(&secret, own_key.serialize_pem())?;
-    std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    Ok([path("network.pem"), secret])
-}
-
-/// What to type into a softphone, and a QR of it.
-fn phone_card(engine: &Engine, centre: &mut Centre, host: IpAddr) {
-    let port = |name: &str| {
-        let bound = engine.addresses().sip.iter().find(|(id, ..)| id == name);
-        bound.map_or(5060, |(_, _, address)| address.port())
+/// An address at `ip`: `port` if it is free for UDP and TCP, else any.
+fn free_address(ip: IpAddr, port: u16) -> Result<SocketAddr, DemoError> {
+    let both = |port: u16| {
+        let tcp = std::net::TcpListener::bind((ip, port))?;
+        let address = tcp.local_addr()?;
+        std::net::UdpSocket::bind(address)?;
+        Ok(address)
     };
-    let (plain, tls) = (port("network"), port("network-tls"));
-    say("");
-    say("phones on this network (Linphone, MicroSIP, Zoiper, a desk phone):");
-    say(&format!(
-        "  server  {host}:{plain} (UDP or TCP), {host}:{tls} (TLS, trust {}/ca.pem)",
-        centre.dir.display()
-    ));
-    say("  codec   PCMA (G.711 A-law); DTMF as RFC 2833/4733");
-    for (seat, role) in [
-        (
-            "802",
-            "a seat: calls ring here, the simulated seats stand back",
-        ),
-        (
-            people::DIALS_120,
-            "dial 120 from this one; calls never ring here",
-        ),
-        ("800", "the supervisor's phone, for listening"),
-    ] {
-        let secret = centre.secret(&format!("seat-{seat}"));
-        say(&format!("  user    {seat}   password {secret}   {role}"));
-    }
-    say("  scan to dial 120 from a phone that is signed in:");
-    let text = format!("sip:120@{host}:{plain}");
-    if let Ok(code) =
-        qrcode::QrCode::with_error_correction_level(text.as_bytes(), qrcode::EcLevel::L)
-    {
-        // Two modules per character: as small as a terminal can show it.
-        let picture = code
-            .render::<qrcode::render::unicode::Dense1x2>()
-            .quiet_zone(true)
-            .dark_color(qrcode::render::unicode::Dense1x2::Light)
-            .light_color(qrcode::render::unicode::Dense1x2::Dark)
-            .build();
-        say(&picture);
-    }
-}
-
-/// An address on loopback: `port` if it is free, else any.
-fn free_address(port: u16) -> std::io::Result<SocketAddr> {
-    free_address_at(IpAddr::from([127, 0, 0, 1]), port)
-}
-
-fn free_address_at(ip: IpAddr, port: u16) -> std::io::Result<SocketAddr> {
-    let listener = std::net::TcpListener::bind((ip, port))
-        .or_else(|_| std::net::TcpListener::bind((ip, 0)))?;
-    listener.local_addr()
+    both(port)
+        .or_else(|_| both(0))
+        .map_err(|source: std::io::Error| DemoError::Address { ip, source })
 }
 
 #[expect(

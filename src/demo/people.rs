@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::DemoError;
 use super::world::{World, speeches};
+use super::{DemoError, say};
 use crate::api::Commands;
 use crate::engine::Engine;
 use crate::id::SeatId;
 use crate::media::prompt;
 use crate::sim::centre::Centre;
-use crate::sim::phone::{Dial, Phone, Speech};
+use crate::sim::phone::{Dial, Phone, PhoneError, Speech, Talk};
 use crate::switch::{Actor, Command, SeatState, View};
 use crate::time::Millis;
 
@@ -34,10 +34,11 @@ const TALK_MORE: Duration = Duration::from_secs(12);
 const QUIET: Duration = Duration::from_secs(12);
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The seats that answer when no real one does: enough that most callers are answered, few enough that some wait.
+/// The seats that answer when no real one does: enough that most callers are answered, few enough that some wait. One more where
+/// real phones dial 120, so that theirs need not.
 #[must_use]
-pub(super) fn simulated_seats(load: Option<u16>) -> Vec<String> {
-    let further = load.map_or(0, |callers| callers.saturating_mul(2) / 3);
+pub(super) fn simulated_seats(load: Option<u16>, real_phones: bool) -> Vec<String> {
+    let further = load.map_or(0, |callers| callers.saturating_mul(2) / 3) + u16::from(real_phones);
     std::iter::once(SEAT.to_owned())
         .chain(
             (811..)
@@ -225,6 +226,18 @@ async fn answered(view: &mut watch::Receiver<Arc<View>>, number: &str) -> bool {
     tokio::time::timeout(CALLER_WAITS, found).await.is_ok()
 }
 
+async fn place(
+    carrier: IpAddr,
+    sip: SocketAddr,
+    user: &str,
+    dial: &Dial,
+    speech: Speech,
+) -> Result<(Phone, Talk), PhoneError> {
+    let mut phone = Phone::new(SocketAddr::new(carrier, 0), sip, user, "").await?;
+    let talk = phone.call(dial, speech, PATIENCE).await?;
+    Ok((phone, talk))
+}
+
 /// One caller's line: calls, tells what happened, hangs up, and some time later somebody else calls.
 async fn caller_calls(
     n: u32,
@@ -247,14 +260,15 @@ async fn caller_calls(
         } else {
             format!("0755{:08}", 88_000_000 + u64::from(round) * 31)
         };
-        if let Ok(mut phone) = Phone::new(SocketAddr::new(carrier, 0), sip, &user, "").await
-            && let Ok(talk) = phone.call(&dial(round), speech, PATIENCE).await
-        {
-            // Whom nobody answers gives up; who is answered talks to the end.
-            if answered(&mut view, &user).await {
-                tokio::time::sleep(talk_for).await;
+        match place(carrier, sip, &user, &dial(round), speech).await {
+            Ok((mut phone, talk)) => {
+                // Whom nobody answers gives up; who is answered talks to the end.
+                if answered(&mut view, &user).await {
+                    tokio::time::sleep(talk_for).await;
+                }
+                drop(phone.hang_up(talk).await);
             }
-            drop(phone.hang_up(talk).await);
+            Err(error) => say(&format!("a caller was not taken: {error}")),
         }
         let pause = if busy {
             Duration::from_millis(u64::from((round * 977) % 9000))

@@ -16,6 +16,8 @@ mod call_record;
 mod check;
 mod config;
 mod deliver;
+mod demo;
+mod demo_phone;
 mod enrich;
 mod modules;
 mod one_call;

@@ -2,7 +2,9 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub mod baresip;
+pub mod demo;
 pub mod desk;
+pub mod linphone;
 pub mod one_call;
 pub mod postgres;
 pub mod rtp_peer;
