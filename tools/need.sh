@@ -16,6 +16,7 @@ case "${1:-demo}" in
     missing baresip baresip-core
     missing sox sox
     missing linphonec linphone-cli
+    missing chromium chromium
     missing python3 python3
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || packages+=(postgresql)
     ;;

@@ -17,6 +17,7 @@ mod check;
 mod config;
 mod deliver;
 mod demo;
+mod demo_page;
 mod demo_phone;
 mod enrich;
 mod modules;

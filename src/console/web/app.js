@@ -43,7 +43,7 @@ function talkRow(c) {
   const closing = c.state === 'closing';
   const legs = c.legs.filter((l) => l.party !== 'caller' || l.state !== 'up').map((l) => [tag([t().party(l.party), t().leg[l.state] ?? l.state].filter(Boolean).join(' '), l.state === 'up' ? 'good' : 'warm'),
     /^(caller|seat-|listener-)/.test(l.party) || closing || !mine(c) ? null : button(`remove-${l.leg}`, l.state === 'up' ? t().remove : t().cancel, () => command('DELETE', `/calls/${c.call}/parties/${l.leg}`))]);
-  return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at), who(c), el('span', { className: 'legs' }, legs.flat()),
+  return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at), who(c), el('span', { className: legs.length > 1 ? 'legs more' : 'legs' }, legs.flat()), el('span', { className: 'grow' }),
     c.state === 'talking' ? null : tag(t().call[c.state], closing ? '' : 'blue'),
     ...(closing || !mine(c) ? [] : [button('add', t().add, () => askParty(c))]), listening(c),
     ...(closing || !mine(c) ? [] : [button('hang_up', t().hang_up, () => askHangUp(c), { className: 'stop' })]));

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 pub mod baresip;
+pub mod chromium;
 pub mod demo;
 pub mod desk;
 pub mod linphone;
