@@ -38,7 +38,8 @@ if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
   $run mkdir -p /etc/postgresql-common
   printf 'create_main_cluster = false\n' | $run tee /etc/postgresql-common/createcluster.conf >/dev/null
 fi
-if ! { $run apt-get update && DEBIAN_FRONTEND=noninteractive $run $install; } >"$log" 2>&1; then
+if ! "$(dirname "$0")/slow.sh" "installing" \
+  bash -c "{ $run apt-get update && $run env DEBIAN_FRONTEND=noninteractive $install; } >'$log' 2>&1"; then
   tail -20 "$log"
   say "The installation failed (whole log: $log). Install by hand: $install"
   exit 2
