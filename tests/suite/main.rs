@@ -10,6 +10,8 @@
 )]
 
 mod api;
+mod audio_disk;
+mod audio_kill;
 mod audio_plane;
 mod audio_recording;
 mod call_record;

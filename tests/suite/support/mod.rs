@@ -8,6 +8,7 @@ pub mod desk;
 pub mod linphone;
 pub mod one_call;
 pub mod postgres;
+pub mod recorder;
 pub mod rtp_peer;
 pub mod scene;
 pub mod server;
