@@ -222,8 +222,6 @@ pub struct Media {
 #[derive(Clone, Debug)]
 pub struct Recording {
     pub dir: PathBuf,
-    /// Always, except while the cost of recording is measured.
-    pub enabled: bool,
 }
 
 /// Where the journal and the records live.

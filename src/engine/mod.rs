@@ -332,7 +332,6 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
     let outlet = Outlet {
         endpoint: Arc::clone(&hands.endpoint),
         plane: hands.plane.clone(),
-        recording: config.recording.enabled,
         enrichment: hands.enrichment,
         commands,
     };

@@ -6,7 +6,7 @@ use crate::api::Commands;
 use crate::enrich::Enrichment;
 use crate::media::plane::Plane;
 use crate::sip::endpoint::Endpoint;
-use crate::switch::{Effect, MediaCommand};
+use crate::switch::Effect;
 
 /// Hands each Effect to the part of the shell that it is for.
 pub(super) struct Outlet {
@@ -14,8 +14,6 @@ pub(super) struct Outlet {
     pub endpoint: Arc<Endpoint>,
     /// Media.
     pub plane: Plane,
-    /// Whether calls are recorded (off only to measure).
-    pub recording: bool,
     /// Location, line data, history.
     pub enrichment: Enrichment,
     /// Askers who wait for an answer.
@@ -31,10 +29,6 @@ impl Outlet {
                     tracing::error!(%error, "signalling takes no commands; the process will be started again");
                 }
             }
-            Effect::Media {
-                command: MediaCommand::Record { .. },
-                ..
-            } if !self.recording => {}
             Effect::Media { call, command } => self.plane.command(call, command),
             Effect::Ask { call, question } => self.enrichment.ask(call, question),
             Effect::Reply { id, result } => self.commands.answer(id, result),

@@ -55,7 +55,7 @@ impl Switch {
             Some(call) => self.reopen(call, arrival),
             None => {
                 self.remember_invite(&arrival.invite_key, arrival.call);
-                self.open(arrival, Capture::Asked);
+                self.open(arrival, self.capture_asked());
                 self.accept(arrival, false);
             }
         }
@@ -103,6 +103,15 @@ impl Switch {
                 || self.calls.values().filter(|c| !c.is_closing()).count() >= CALLS_MAX)
     }
 
+    /// What a call's recording begins with.
+    pub(super) fn capture_asked(&self) -> Capture {
+        if self.policy.recording {
+            Capture::Asked
+        } else {
+            Capture::None
+        }
+    }
+
     /// Answers, records and queues an opened call. `again`: before all others.
     pub(super) fn accept(&mut self, arrival: &Arrival, again: bool) {
         let (call, leg) = (arrival.call, arrival.leg);
@@ -117,7 +126,9 @@ impl Switch {
                 self.arm(TimerKey::AnswerLimit(call), limit_ms);
             }
         }
-        if let Some(recording) = self.calls.get(&call).map(|c| c.recording) {
+        if let Some(recording) = self.calls.get(&call).map(|c| c.recording)
+            && self.policy.recording
+        {
             self.command_media(call, MediaCommand::Record { recording });
         }
         self.track(call, leg);

@@ -136,11 +136,14 @@ impl Switch {
         };
         open.phase = Phase::Closing(Closing { cause, at });
         open.caller_leg = None;
-        if open.capture == Capture::None {
-            self.settle(call);
-        } else {
+        let is_recorded = open.capture != Capture::None;
+        if outcome != Outcome::RefusedCapacity {
             self.command_media(call, MediaCommand::Close);
+        }
+        if is_recorded {
             self.arm(TimerKey::Settle(call), SETTLE_SPAN);
+        } else {
+            self.settle(call);
         }
     }
 

@@ -21,6 +21,14 @@ pub struct Policy {
     pub language: String,
     /// Admits commands that plant faults (tests only).
     pub allow_faults: bool,
+    /// Calls are recorded; off only while the cost of recording is measured.
+    #[serde(default = "always")]
+    pub recording: bool,
+}
+
+/// What a journal of an older build meant.
+const fn always() -> bool {
+    true
 }
 
 /// The centre, as in `ecr/1`.

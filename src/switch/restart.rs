@@ -5,7 +5,7 @@
 use super::arrival::caller_leg;
 use super::timers::{TimerKey, TimerTable};
 use super::{EventKind, MediaCommand, Outcome, Policy, Switch, Totals};
-use crate::call::{Arrival, Call, Capture, Cause, LegCommand, Phase, Unanswered};
+use crate::call::{Arrival, Call, Cause, LegCommand, Phase, Unanswered};
 use crate::id::{CallId, IdSource, RecordingId};
 use crate::matrix::Matrix;
 use crate::time::Millis;
@@ -90,7 +90,7 @@ impl Switch {
         let recording = RecordingId(self.ids.next_uuid(self.now));
         let before = std::mem::replace(&mut open.recording, recording);
         open.earlier.push((before, open.capture));
-        open.capture = Capture::Asked;
+        open.capture = self.capture_asked();
         open.ingress = arrival.ingress.clone();
         open.caller_leg = Some(leg);
         open.caller_lost = None;

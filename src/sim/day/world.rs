@@ -431,5 +431,6 @@ fn policy(chance: &mut Chance) -> Policy {
         .into(),
         language: String::from("zh-CN"),
         allow_faults: false,
+        recording: true,
     }
 }

@@ -70,6 +70,7 @@ pub(super) fn policy() -> Policy {
         .into(),
         language: String::from("zh-CN"),
         allow_faults: false,
+        recording: true,
     }
 }
 

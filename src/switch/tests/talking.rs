@@ -36,6 +36,25 @@ fn call_ended_is_the_last_word_of_its_signalling() {
 }
 
 #[test]
+fn a_call_that_is_not_recorded_leaves_as_soon_as_it_has_ended() {
+    let mut rig = Rig::with(Policy {
+        recording: false,
+        ..policy()
+    });
+    let (call, caller, seat) = rig.talk("801");
+    rig.hangs_up(caller);
+    assert_eq!(rig.released(seat), Some(Cause::Normal));
+    assert_eq!(rig.state(call), None, "nothing is awaited");
+    assert_eq!(rig.count("call.settled"), 1);
+    let media = |wanted: fn(&MediaCommand) -> bool| {
+        let of_call = |effect: &&Effect| matches!(effect, Effect::Media { call: c, command } if *c == call && wanted(command));
+        rig.effects.iter().filter(of_call).count()
+    };
+    assert_eq!(media(|c| matches!(c, MediaCommand::Record { .. })), 0);
+    assert_eq!(media(|c| *c == MediaCommand::Close), 1, "media forgets it");
+}
+
+#[test]
 fn seats_bye_ends_the_call() {
     let mut rig = Rig::new();
     let (_, caller, seat) = rig.talk("801");
