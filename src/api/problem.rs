@@ -112,10 +112,10 @@ fn bad_body(rejection: &JsonRejection) -> Problem {
 
 /// The field that a deserialiser's message speaks of: the path before it, or the name it says is missing or unknown.
 fn field_of(reason: &str) -> String {
-    for (start, end) in [("missing field `", "`"), ("unknown field `", "`")] {
+    for start in ["missing field `", "unknown field `", "duplicate field `"] {
         if let Some(name) = reason
             .split_once(start)
-            .and_then(|(_, rest)| rest.split_once(end))
+            .and_then(|(_, rest)| rest.split_once('`'))
         {
             return name.0.chars().take(64).collect();
         }
