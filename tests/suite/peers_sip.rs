@@ -13,7 +13,7 @@ use crate::peers_stage::{
     CALLER_HZ, LOOPBACK, SEAT_HZ, call, event, events, metric_falls_to_zero, quiet, scene, seat,
     seat_is, seat_with, talking, until,
 };
-use crate::support::rtp_peer::{RtpPeer, Voice};
+use crate::support::rtp_peer::{RtpPeer, Voice, assert_unbroken};
 use crate::support::server::{Server, centre};
 use crate::support::sipp::Place;
 
@@ -275,6 +275,73 @@ async fn with_early_media_the_carrier_gets_183_first_and_200_when_the_seat_answe
     caller.finished().await;
     let record = server.closed_record().await;
     assert_eq!(record["end"]["result"], json!("answered"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_early_media_and_nobody_free_the_200_comes_at_the_limit_and_the_sound_goes_on_unbroken()
+ {
+    let carrier = Place::new();
+    let (dir, mut practice) = scene(1, &carrier);
+    practice.trunks[0].lines = vec![
+        "answer = \"early_media\"".to_owned(),
+        "early_media_limit_ms = 2000".to_owned(),
+    ];
+    let mut server = Server::start((dir, practice)).await;
+    let voice = RtpPeer::start(Voice::tone(CALLER_HZ));
+    let mut caller = call(carrier.scenario("caller"), server.sip("udp"), &voice).await;
+    let early = caller
+        .message("the 183", |m| m.received && m.starts("SIP/2.0 183"))
+        .await;
+    until("the caller hears the greeting before the answer", || {
+        crate::support::tone::rms(&voice.last_audio(300)) > 300.0
+    })
+    .await;
+    let before = caller.messages();
+    assert!(
+        !before.iter().any(|m| m.starts("SIP/2.0 200")),
+        "nobody answered yet"
+    );
+    let answered = caller
+        .message("the 200", |m| m.received && m.starts("SIP/2.0 200"))
+        .await;
+    let heard_before_200 = voice.heard_count();
+    let after = (answered.at_s - early.at_s).rem_euclid(86_400.0);
+    assert!((1.9..2.2).contains(&after), "200 came {after} s after 183");
+    assert_eq!(
+        answered.media(),
+        early.media(),
+        "the same port before and after"
+    );
+    // Somebody comes, takes the call, and the caller's line has been one all the time.
+    until("the caller goes on hearing", || {
+        voice.heard_count() > heard_before_200 + 100
+    })
+    .await;
+    let mut dispatcher = seat(&mut server, "801", SEAT_HZ).await;
+    dispatcher.rings(1).await;
+    dispatcher.accept().await;
+    talking(&mut server, "801").await;
+    until("both hear each other", || {
+        voice.hears_only(SEAT_HZ) && dispatcher.share(CALLER_HZ) > 0.9
+    })
+    .await;
+    let heard = voice.heard();
+    assert_unbroken(&heard);
+    let change = &heard[heard_before_200 - 25..heard_before_200 + 25];
+    let longest = change
+        .windows(2)
+        .map(|pair| pair[1].at - pair[0].at)
+        .max()
+        .expect("packets");
+    assert!(
+        longest < Duration::from_millis(100),
+        "{longest:?} of silence"
+    );
+    caller.go_on();
+    caller.finished().await;
+    let record = server.closed_record().await;
+    assert_eq!(record["end"]["result"], json!("answered"));
+    quiet(&mut server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
