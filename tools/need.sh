@@ -14,6 +14,8 @@ case "${1:-demo}" in
   test)
     missing sipp sip-tester
     missing baresip baresip-core
+    missing kamailio kamailio
+    compgen -G '/usr/lib/*/kamailio/modules/tls.so' >/dev/null || packages+=(kamailio-tls-modules)
     missing sox sox
     missing linphonec linphone-cli
     missing chromium chromium

@@ -24,6 +24,7 @@ mod demo_phone;
 mod enrich;
 mod modules;
 mod one_call;
+mod peers_edge;
 mod peers_queue;
 mod peers_sip;
 mod peers_stage;

@@ -5,6 +5,7 @@ pub mod baresip;
 pub mod chromium;
 pub mod demo;
 pub mod desk;
+pub mod kamailio;
 pub mod linphone;
 pub mod one_call;
 pub mod postgres;
