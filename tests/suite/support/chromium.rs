@@ -215,19 +215,15 @@ impl Chromium {
         }
     }
 
-    /// Press the mouse on an element, once it is there and can be pressed.
+    /// Press an element once it is there, can be pressed and nothing lies over it. One step of the page: on a live page it could
+    /// move between a look and a mouse event.
     pub async fn press(&mut self, selector: &str) {
-        let selector = selector.replace('`', "");
-        let place = self
-            .until(&format!(
-                "(() => {{ const e = document.querySelector(`{selector}`); if (!e || e.disabled) return null; e.scrollIntoView({{ block: 'center' }});
-                 const r = e.getBoundingClientRect(), x = r.x + r.width / 2, y = r.y + r.height / 2; return e.contains(document.elementFromPoint(x, y)) && {{ x, y }}; }})()"
-            ))
-            .await;
-        for kind in ["mousePressed", "mouseReleased"] {
-            let event = json!({ "type": kind, "x": place["x"], "y": place["y"], "button": "left", "clickCount": 1 });
-            self.ask("Input.dispatchMouseEvent", event).await;
-        }
+        self.until(&format!(
+            "(() => {{ const e = document.querySelector(`{selector}`); if (!e || e.disabled) return false; e.scrollIntoView({{ block: 'center' }});
+             const r = e.getBoundingClientRect(); if (!e.contains(document.elementFromPoint(r.x + r.width / 2, r.y + r.height / 2))) return false;
+             e.focus(); e.click(); return true; }})()"
+        ))
+        .await;
     }
 
     /// Type into what has the focus.
