@@ -2,6 +2,7 @@
 
 mod burst;
 mod destinations;
+mod disks;
 mod kills;
 
 /// Whether the long forms run.

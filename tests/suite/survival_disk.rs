@@ -24,47 +24,6 @@ async fn server() -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_ring_talk_and_close_while_the_journals_disk_stalls_fails_or_is_full_and_nothing_is_lost()
- {
-    let mut server = server().await;
-    let switch = server.centre.dir.join("journal/faults");
-    let mut seat = scene::seat(&mut server, "801").await;
-    for (n, fault) in ["stall", "fail", "full"].into_iter().enumerate() {
-        let number = format!("1390013900{n}");
-        std::fs::write(&switch, fault).unwrap();
-        let planted = Instant::now();
-        let mut caller = scene::caller(&server, &number).await;
-        let (talk, answered) = scene::talk(&mut caller, &mut seat, (620, 1100)).await;
-        assert!(
-            planted.elapsed() < Duration::from_secs(4),
-            "{fault}: {:?}",
-            planted.elapsed()
-        );
-        let detail = alarm(&mut server, "journal.late", true).await;
-        assert!(
-            planted.elapsed() < ALARM_WITHIN,
-            "{fault}: alarm after {:?}",
-            planted.elapsed()
-        );
-        assert!(detail.contains("wait in memory"), "{detail}");
-        scene::end((&mut caller, talk), (&mut seat, answered)).await;
-        server
-            .wait_for("/api/v1/calls", "the call to close", |calls| {
-                calls.as_array()?.is_empty().then_some(())
-            })
-            .await;
-        // Deliveries and records wait for the disk; they get everything after relief.
-        std::fs::remove_file(&switch).unwrap();
-        alarm(&mut server, "journal.late", false).await;
-        let record = closed_record_of(&mut server, &number, true).await;
-        assert_eq!(record["end"]["result"], "answered", "{fault}");
-    }
-    let said = server.terminate();
-    let replayed = firstring::engine::replay(&server.centre.dir.join("journal")).unwrap();
-    assert_eq!(said.trim(), format!("state {}", replayed.state_hash));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn twenty_calls_in_a_row_are_answered_as_fast_with_a_dead_disk_as_with_a_good_one() {
     let mut server = server().await;
     let at = server.sip("udp");

@@ -134,7 +134,7 @@ pub async fn closed_record_of(server: &mut Server, number: &str, sealed: bool) -
 /// The sealed file of a record.
 pub fn recording(server: &Server, record: &Value) -> Wav {
     let uri = record["recordings"][0]["uri"].as_str().expect("a file");
-    read_wav(&server.centre.dir.join("recordings").join(uri))
+    read_wav(&server.files().join("recordings").join(uri))
 }
 
 /// Milliseconds since 1970 of an RFC 3339 time.

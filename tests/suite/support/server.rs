@@ -18,10 +18,39 @@ pub struct Server {
     pub centre: Centre,
     pub addresses: Addresses,
     config: PathBuf,
+    /// File systems that only the program sees.
+    mounts: Option<Mounts>,
     child: Child,
     http: reqwest::Client,
     // Last: removed when the process is gone.
     _dir: TempDir,
+}
+
+/// What the program mounts for itself alone, in a mount namespace that ends with it.
+#[derive(Clone)]
+pub struct Mounts {
+    /// Flags of `unshare`.
+    namespace: &'static str,
+    /// Shell words, run before the program.
+    script: String,
+}
+
+impl Mounts {
+    /// With the right to mount, or None: the reason is printed.
+    pub fn new(script: String) -> Option<Self> {
+        let works = |flags: &&str| {
+            let tried = Command::new("unshare").args([*flags, "true"]).status();
+            tried.is_ok_and(|status| status.success())
+        };
+        let namespace = ["-m", "-Urm"].into_iter().find(works);
+        if namespace.is_none() {
+            println!("skipped: this machine gives no private mount namespace (unshare -Urm)");
+        }
+        Some(Self {
+            namespace: namespace?,
+            script,
+        })
+    }
 }
 
 /// A practice centre in a fresh directory, to be changed before [`Server::start`].
@@ -33,14 +62,21 @@ pub fn centre(seats: usize) -> (TempDir, Centre) {
 
 impl Server {
     /// Write the configuration, start the program, wait until it listens.
+    pub async fn start(practice: (TempDir, Centre)) -> Self {
+        Self::start_with(practice, None).await
+    }
+
+    /// As [`Server::start`], with file systems of its own.
     #[expect(clippy::unused_async, reason = "every test waits for it")]
-    pub async fn start((dir, mut centre): (TempDir, Centre)) -> Self {
+    pub async fn start_with((dir, mut centre): (TempDir, Centre), mounts: Option<Mounts>) -> Self {
         let config = centre.write().expect("a configuration");
-        let (child, addresses) = launch(&config, &dir.path().join("ready.json"));
+        let ready = dir.path().join("ready.json");
+        let (child, addresses) = launch(&config, &ready, mounts.as_ref());
         Self {
             centre,
             addresses,
             config,
+            mounts,
             child,
             http: client(),
             _dir: dir,
@@ -57,9 +93,19 @@ impl Server {
     pub fn restart(&mut self) {
         let ready = self.centre.dir.join("ready.json");
         drop(std::fs::remove_file(&ready));
-        let (child, addresses) = launch(&self.config, &ready);
+        let (child, addresses) = launch(&self.config, &ready, self.mounts.as_ref());
         self.child = child;
         self.addresses = addresses;
+    }
+
+    /// The centre's directory as the running program sees it.
+    pub fn files(&self) -> PathBuf {
+        let dir = &self.centre.dir;
+        if self.mounts.is_none() {
+            return dir.clone();
+        }
+        let root = PathBuf::from(format!("/proc/{}/root", self.child.id()));
+        root.join(dir.strip_prefix("/").expect("an absolute path"))
     }
 
     /// SIGTERM and wait; gives back what it printed (`state <hash>`).
@@ -204,13 +250,24 @@ impl Drop for Server {
     }
 }
 
-fn launch(config: &std::path::Path, ready: &std::path::Path) -> (Child, Addresses) {
+fn launch(
+    config: &std::path::Path,
+    ready: &std::path::Path,
+    mounts: Option<&Mounts>,
+) -> (Child, Addresses) {
     let log = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(config.with_file_name("serve.log"))
         .expect("a log");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_firstring"))
+    let program = env!("CARGO_BIN_EXE_firstring");
+    let mut command = Command::new(mounts.map_or(program, |_| "unshare"));
+    if let Some(mounts) = mounts {
+        // Neither unshare nor exec makes another process: the pid is the program's.
+        let script = format!("{} && exec \"$0\" \"$@\"", mounts.script);
+        command.args([mounts.namespace, "sh", "-c", &script, program]);
+    }
+    let mut child = command
         .args(["--log", "info", "serve", "--drain-s", "5", "--config"])
         .arg(config)
         .arg("--ready-file")
