@@ -69,23 +69,8 @@ impl Watch {
     }
 
     async fn look_at_clock(&self, standing: &mut bool) {
-        let drift_us = Clock::process().wall_drift_micros().unsigned_abs();
-        let turns = if *standing {
-            drift_us < CLOCK_AGREES_US
-        } else {
-            drift_us >= CLOCK_STEPPED_US
-        };
-        if turns {
-            *standing = !*standing;
-            let alarm = InputKind::Alarm {
-                code: AlarmCode::ClockStepped,
-                subject: "system".to_owned(),
-                detail: format!(
-                    "the system's clock was moved by {} ms; times of records follow the engine's until its next start",
-                    drift_us / 1000
-                ),
-                raised: *standing,
-            };
+        let drift_us = Clock::process().wall_drift_micros();
+        if let Some(alarm) = clock_alarm(drift_us, standing) {
             drop(self.inputs.send(alarm).await);
         }
     }
@@ -179,10 +164,60 @@ impl Watch {
     }
 }
 
+/// The word about a system's clock that is so far from the engine's, when there is something new to say.
+fn clock_alarm(drift_us: i64, standing: &mut bool) -> Option<InputKind> {
+    let drift_us = drift_us.unsigned_abs();
+    let turns = if *standing {
+        drift_us < CLOCK_AGREES_US
+    } else {
+        drift_us >= CLOCK_STEPPED_US
+    };
+    if !turns {
+        return None;
+    }
+    *standing = !*standing;
+    Some(InputKind::Alarm {
+        code: AlarmCode::ClockStepped,
+        subject: "system".to_owned(),
+        detail: format!(
+            "the system's clock was moved by {} ms; times of records follow the engine's until its next start",
+            drift_us / 1000
+        ),
+        raised: *standing,
+    })
+}
+
 /// Share of the process's descriptors in use.
 fn descriptors() -> Option<f64> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current?;
     let used = std::fs::read_dir("/proc/self/fd").ok()?.count();
     #[expect(clippy::cast_precision_loss, reason = "a share of the descriptors")]
     Some(used as f64 / limit.max(1) as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clock_that_was_moved_either_way_is_told_once_and_its_return_once() {
+        let mut standing = false;
+        let mut told = |drift_ms: i64| match clock_alarm(drift_ms * 1000, &mut standing) {
+            Some(InputKind::Alarm {
+                code: AlarmCode::ClockStepped,
+                detail,
+                raised,
+                ..
+            }) => Some((raised, detail)),
+            None => None,
+            Some(other) => panic!("{other:?}"),
+        };
+        assert_eq!(told(999), None, "as clocks drift");
+        let (raised, detail) = told(-3_600_000).unwrap();
+        assert!(raised && detail.contains("3600000 ms"), "{detail}");
+        assert_eq!(told(-3_600_001), None);
+        assert_eq!(told(600), None, "not yet well");
+        assert!(matches!(told(-499), Some((false, _))));
+        assert!(matches!(told(1000), Some((true, _))));
+    }
 }

@@ -37,6 +37,7 @@ mod survival_disk;
 mod survival_input;
 mod survival_kill;
 mod survival_panic;
+mod survival_watch;
 mod tidy;
 mod transport;
 mod wire_bench;
