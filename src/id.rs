@@ -91,6 +91,8 @@ uuid_ids! {
     RecordingId,
     /// One entry of the call-back list (回拨).
     CallBackId,
+    /// One mark on a number (骚扰标记).
+    MarkId,
 }
 
 name_ids! {

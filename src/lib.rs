@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! L0, pure     id time limits phone matrix geo
-//! core, pure   call acd conference -> switch -> call_record
+//! core, pure   call acd conference screen -> switch -> call_record
 //! protocol     sip (wire dialog auth registrar trunk profile: pure | transport endpoint: shell)
 //!              media (sdp rtp jitter dtmf conceal mixer tone codec: pure | port worker recorder prompt: shell)
 //! shell        clock enrich deliver store api console modules config cli
@@ -36,6 +36,7 @@ pub mod matrix;
 pub mod media;
 pub mod modules;
 pub mod phone;
+pub mod screen;
 pub mod sim;
 pub mod sip;
 pub mod store;

@@ -36,3 +36,13 @@ pub const UNKNOWN_SOURCES_MAX: usize = 64;
 pub const COMMAND_TEXT_BYTES_MAX: usize = 512;
 /// Digits of a number to ring.
 pub const NUMBER_DIGITS_MAX: usize = 32;
+/// Numbers whose calls of the last day are remembered, and calls remembered together; the oldest is forgotten first.
+pub const SEEN_NUMBERS_MAX: usize = 8_192;
+/// Calls remembered of one number.
+pub const SEEN_PER_NUMBER_MAX: usize = 32;
+/// Marks kept, ended ones included. Ended ones go first, then the oldest proposals.
+pub const MARKS_MAX: usize = 2_000;
+/// Trunks, cells and areas watched for bursts.
+pub const BURST_PLACES_MAX: usize = 512;
+/// Calls and positions remembered per place.
+pub const BURST_CALLS_MAX: usize = 512;

@@ -104,6 +104,13 @@ impl CallRecord {
                 by,
                 outcome,
             } => self.call_back_closed(at, *call_back, by, outcome),
+            EventKind::CallerRepeated { .. }
+            | EventKind::RepeatUnanswered { .. }
+            | EventKind::HarassmentSuspected { .. }
+            | EventKind::HarassmentConfirmed { .. }
+            | EventKind::HarassmentCleared { .. }
+            | EventKind::EducationPlayed { .. }
+            | EventKind::IncidentNear { .. } => self.screened(at, &event.kind),
             EventKind::CallAcknowledged {
                 destination,
                 incident_id,

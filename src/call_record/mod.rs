@@ -14,12 +14,13 @@ mod fold;
 mod moment;
 mod parts;
 mod publish;
+mod screened;
 
 pub use moment::Moment;
 pub use parts::{
     Abandoned, Acknowledgement, AlarmNote, CallBack, Caller, Civic, Conference, ConferenceParty,
-    Dispatch, DispatchOrder, End, FailedLookup, History, Metrics, QueueStay, RecordedLocation,
-    RecordedRecording, RecordedTrack, SeatStay, Supervision, Times,
+    Dispatch, DispatchOrder, End, FailedLookup, Harassment, History, Metrics, QueueStay,
+    RecordedLocation, RecordedRecording, RecordedTrack, Screening, SeatStay, Supervision, Times,
 };
 pub use publish::{DeliveryType, publish};
 
@@ -61,6 +62,8 @@ pub struct CallRecord {
     pub failed_lookups: Vec<FailedLookup>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub history: Option<History>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub screening: Option<Screening>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueStay>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -105,6 +108,7 @@ impl CallRecord {
             locations: Vec::new(),
             failed_lookups: Vec::new(),
             history: None,
+            screening: None,
             queue: None,
             seats: Vec::new(),
             times: Times::default(),

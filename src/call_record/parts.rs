@@ -5,9 +5,46 @@ use serde::{Deserialize, Serialize};
 use super::Moment;
 use crate::call::Cause;
 use crate::geo::{Datum, LatLon};
-use crate::id::{CallBackId, DestinationId, LegId, QueueId, RecordingId, SeatId};
+use crate::id::{CallBackId, CallId, DestinationId, LegId, MarkId, QueueId, RecordingId, SeatId};
 use crate::phone::Number;
 use crate::switch::{Actor, AlarmCode, LineData, NetworkCell, Shape};
+
+/// What screening said of the call: labels and hints, and the prompt that a confirmed verdict chose.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Screening {
+    /// Calls of the number within the repeat window, this one included (反复呼入).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeat_calls: Option<u32>,
+    /// Of them unanswered, when that was once too often.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<u32>,
+    /// A mark on its number that began with this call, or that this call met.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub harassment: Option<Harassment>,
+    /// When the education prompt began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub education_at: Option<Moment>,
+    /// An earlier call from close by, probably of the same incident.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near_call: Option<CallId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub near_m: Option<u32>,
+}
+
+/// A mark on the caller's number (骚扰标记).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Harassment {
+    pub mark: MarkId,
+    /// `suspected`, `confirmed`, `cleared`.
+    pub level: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// 0-100, from behaviour, when it was suspected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub score: Option<u8>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Moment>,
+}
 
 /// Who called, from where in the network.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

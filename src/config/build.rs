@@ -12,6 +12,7 @@ use super::raw::{Origin, Table};
 use super::section::{At, Reader, Section, quoted};
 use super::{build_edge, build_sip};
 use crate::id::{QueueId, SeatId};
+use crate::screen::Bounds;
 use crate::switch::{Centre, Policy, SeatPolicy, Strategy, Timers, prompts_played};
 use crate::time::Millis;
 
@@ -24,6 +25,7 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
     let centre = centre(&root.section("centre"));
     let (queue, strategy) = queue(root.section("queue"));
     let timers = timers(root.section("timers"));
+    let screening = screening(root.section("screening"));
     let testing = root.section("testing");
     let allow_faults = testing.flag("allow_faults", false);
     if allow_faults.value {
@@ -68,6 +70,8 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
             timers,
             seats,
             trunks,
+            shared_numbers: Vec::new(),
+            screening,
             language,
             allow_faults: allow_faults.value,
             recording: recorded.value,
@@ -185,6 +189,48 @@ fn timers(section: Section<'_>) -> Timers {
     };
     section.close();
     timers
+}
+
+/// What labels and hints count by. Nothing here can cost a caller the seat.
+fn screening(section: Section<'_>) -> Bounds {
+    let standard = Bounds::default();
+    let whole = |name: &str, min: i64, max: i64, default: u32, unit: &str| {
+        let found = section.integer(name, min..=max, i64::from(default), unit);
+        u32::try_from(found.value).unwrap_or(default)
+    };
+    let bounds = Bounds {
+        repeat_window: Millis(whole(
+            "repeat_window_ms",
+            10_000,
+            3_600_000,
+            standard.repeat_window.0,
+            "milliseconds",
+        )),
+        repeat_calls: whole("repeat_calls", 2, 20, standard.repeat_calls, "calls"),
+        burst_window: Millis(whole(
+            "burst_window_ms",
+            10_000,
+            600_000,
+            standard.burst_window.0,
+            "milliseconds",
+        )),
+        burst_trunk_calls: whole(
+            "burst_trunk_calls",
+            3,
+            500,
+            standard.burst_trunk_calls,
+            "calls",
+        ),
+        burst_area_calls: whole(
+            "burst_area_calls",
+            3,
+            500,
+            standard.burst_area_calls,
+            "calls",
+        ),
+    };
+    section.close();
+    bounds
 }
 
 /// The folder beside the configuration file, else in the working directory, else the installed one.

@@ -380,10 +380,13 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
             | Command::StopListening { call, .. }
             | Command::Acknowledge { call, .. }
             | Command::Dispatch { call, .. }
+            | Command::ProposeVerdict { call, .. }
             | Command::PlantPanic { call } => Some(*call),
             Command::SeatReady { .. }
             | Command::SeatNotReady { .. }
-            | Command::CloseCallBack { .. } => None,
+            | Command::CloseCallBack { .. }
+            | Command::ConfirmVerdict { .. }
+            | Command::LiftVerdict { .. } => None,
         },
         InputKind::Skipped { call, .. } => *call,
         InputKind::Started { .. }
@@ -393,6 +396,7 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
         | InputKind::Trunk { .. }
         | InputKind::UnknownSource { .. }
         | InputKind::Alarm { .. }
+        | InputKind::Remembered { .. }
         | InputKind::Tick => None,
     }
 }

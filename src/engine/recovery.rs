@@ -135,6 +135,7 @@ fn first_policy(input: &Input) -> Option<Policy> {
         | InputKind::Command { .. }
         | InputKind::Alarm { .. }
         | InputKind::Tick
-        | InputKind::Skipped { .. } => None,
+        | InputKind::Skipped { .. }
+        | InputKind::Remembered { .. } => None,
     }
 }

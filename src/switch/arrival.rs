@@ -222,6 +222,7 @@ impl Switch {
                 channel,
             },
         );
+        self.screen_arrival(arrival.call);
     }
 
     /// Puts a call into the queue and arms what a waiting caller is owed.

@@ -32,6 +32,9 @@ impl Switch {
                 incident_id,
             } => self.acknowledge(by, *call, destination, incident_id.as_deref()),
             Command::Dispatch { call, report } => self.dispatch(by, *call, report),
+            Command::ProposeVerdict { call, reason } => self.propose_verdict(by, *call, reason),
+            Command::ConfirmVerdict { mark } => self.confirm_verdict(by, *mark),
+            Command::LiftVerdict { mark, reason } => self.lift_verdict(by, *mark, reason),
             Command::PlantPanic { call } => self.plant_panic(by, *call),
         }
     }
@@ -128,6 +131,9 @@ impl Switch {
             }
         }
         self.check_known_call(call)?;
+        if matches!(report, DispatchReport::OrderIssued { .. }) {
+            self.screen_helped(call);
+        }
         let (by, report) = (by.clone(), report.clone());
         self.say(call, EventKind::DispatchReported { by, report });
         Ok(CommandReply::Done)
@@ -155,7 +161,7 @@ impl Switch {
         }
     }
 
-    fn check_person(&self, by: &Actor) -> Result<(), CommandError> {
+    pub(super) fn check_person(&self, by: &Actor) -> Result<(), CommandError> {
         match by {
             Actor::Seat(_) | Actor::Supervisor(_) | Actor::User(_) => Ok(()),
             Actor::Module(_) | Actor::Engine => Err(not_allowed(by, "a named person must do this")),
@@ -246,21 +252,14 @@ const fn duty_name(seat: &Seat) -> &'static str {
     seat.duty.name()
 }
 
-fn not_allowed(by: &Actor, reason: &str) -> CommandError {
-    let who = match by {
-        Actor::Seat(seat) => format!("seat {seat}"),
-        Actor::Supervisor(seat) => format!("supervisor {seat}"),
-        Actor::User(user) => user.clone(),
-        Actor::Module(module) => format!("module {module}"),
-        Actor::Engine => String::from("engine"),
-    };
+pub(super) fn not_allowed(by: &Actor, reason: &str) -> CommandError {
     CommandError::NotAllowed {
-        who,
+        who: by.to_string(),
         reason: reason.to_owned(),
     }
 }
 
-fn check_text(field: &str, text: &str) -> Result<(), CommandError> {
+pub(super) fn check_text(field: &str, text: &str) -> Result<(), CommandError> {
     if text.trim().is_empty() || text.len() > COMMAND_TEXT_BYTES_MAX {
         return Err(CommandError::BadField {
             field: field.to_owned(),

@@ -128,6 +128,7 @@ impl Switch {
             Outcome::Lost => self.totals.lost += 1,
             Outcome::RefusedCapacity => self.totals.refused += 1,
         }
+        self.screen_end(call, outcome);
         let by = by.to_owned();
         self.say(call, EventKind::CallEnded { outcome, cause, by });
         let at = self.now;

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::input::{Actor, DispatchReport, Finding, SealedRecording};
 use crate::call::{Arrival, Cause};
 use crate::id::{
-    CallBackId, CallId, DestinationId, EventId, LegId, PromptId, QueueId, RecordingId, SeatId,
-    TrunkId,
+    CallBackId, CallId, DestinationId, EventId, LegId, MarkId, PromptId, QueueId, RecordingId,
+    SeatId, TrunkId,
 };
 use crate::phone::Number;
+use crate::screen::Mark;
 use crate::time::Timestamp;
 
 /// One thing that became true.
@@ -166,6 +167,37 @@ pub enum EventKind {
         by: Actor,
         outcome: String,
     },
+    /// The same number again within the window; it and its earlier calls counted (反复呼入).
+    #[serde(rename = "caller.repeated")]
+    CallerRepeated { calls: u32, unanswered: u32 },
+    /// Left unanswered once too often: the call-back stands before all others.
+    #[serde(rename = "alert.repeat_unanswered")]
+    RepeatUnanswered {
+        unanswered: u32,
+        call_back: Option<CallBackId>,
+    },
+    /// A person proposed a verdict on the call's number: a label.
+    #[serde(rename = "harassment.suspected")]
+    HarassmentSuspected { mark: Box<Mark> },
+    #[serde(rename = "harassment.confirmed")]
+    HarassmentConfirmed {
+        mark: MarkId,
+        by: String,
+        until: Timestamp,
+    },
+    /// A person took the mark back; nobody: its time was over.
+    #[serde(rename = "harassment.cleared")]
+    HarassmentCleared {
+        mark: MarkId,
+        by: Option<String>,
+        reason: String,
+    },
+    /// The caller is greeted with the education prompt; the answer cuts it.
+    #[serde(rename = "education.played")]
+    EducationPlayed { mark: MarkId },
+    /// Another call of the last minutes came from close by: probably the same incident.
+    #[serde(rename = "incident.near")]
+    IncidentNear { other: CallId, metres: u32 },
     #[serde(rename = "call.acknowledged")]
     CallAcknowledged {
         destination: DestinationId,
@@ -234,6 +266,9 @@ pub enum AlarmCode {
     PromptsMissing,
     #[serde(rename = "clock.stepped")]
     ClockStepped,
+    /// Many calls of one trunk, cell or area in a short time.
+    #[serde(rename = "alert.burst")]
+    Burst,
     /// A media worker stands still or ended, or a fault cost a call its media.
     #[serde(rename = "media.fault")]
     MediaFault,

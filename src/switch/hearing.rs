@@ -20,7 +20,8 @@ const POSITION_SPAN: Millis = Millis::from_secs(15);
 const PROMPT_SPAN_MAX: Millis = Millis::from_secs(30);
 /// From this position on no number is told.
 const POSITION_MANY: u32 = 10;
-const GREETING: &str = "greeting";
+pub(super) const GREETING: &str = "greeting";
+pub(super) const EDUCATION: &str = "education";
 const LINE_FAULT: &str = "line_fault_caller";
 const STILL_WAITING: &str = "still_waiting";
 
@@ -33,8 +34,9 @@ impl Switch {
         };
         match unanswered.hearing {
             Hearing::Nothing => {
-                let sounds = vec![Sound::Entry, Sound::Prompt(PromptId::from(GREETING))];
-                self.announce(call, Announcement::Greeting, "greeting", None, sounds);
+                let prompt = self.greeting_of(call);
+                let sounds = vec![Sound::Entry, Sound::Prompt(PromptId::from(prompt))];
+                self.announce(call, Announcement::Greeting, prompt, None, sounds);
             }
             Hearing::Prompt { .. }
             | Hearing::Between
@@ -280,7 +282,7 @@ impl Switch {
 /// Every announcement that callers may hear: files of these names must be in the language's folder.
 #[must_use]
 pub fn prompts_played() -> BTreeSet<PromptId> {
-    let named = [GREETING, LINE_FAULT, STILL_WAITING].map(String::from);
+    let named = [GREETING, EDUCATION, LINE_FAULT, STILL_WAITING].map(String::from);
     let positions = (0..=POSITION_MANY).flat_map(|position| position_clips(position).1);
     named.into_iter().chain(positions).map(PromptId).collect()
 }

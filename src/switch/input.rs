@@ -1,5 +1,7 @@
 //! Everything that can happen to the switch. Inputs are journaled; replaying them rebuilds the state.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::event::AlarmCode;
@@ -7,8 +9,10 @@ use super::policy::Policy;
 use crate::call::{Arrival, LegEvent};
 use crate::geo::{Datum, LatLon};
 use crate::id::{
-    CallBackId, CallId, CommandId, DestinationId, LegId, PlayId, RecordingId, SeatId, TrunkId,
+    CallBackId, CallId, CommandId, DestinationId, LegId, MarkId, PlayId, RecordingId, SeatId,
+    TrunkId,
 };
+use crate::screen::Mark;
 use crate::time::Timestamp;
 
 /// One Input and when it happened.
@@ -70,6 +74,8 @@ pub enum InputKind {
         call: Option<CallId>,
         reason: String,
     },
+    /// What the journal's Events still knew when its state could not be read.
+    Remembered { marks: Vec<Mark> },
 }
 
 /// What media tells of a leg.
@@ -292,6 +298,18 @@ pub enum Actor {
     Engine,
 }
 
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Seat(seat) => write!(f, "seat {seat}"),
+            Self::Supervisor(seat) => write!(f, "supervisor {seat}"),
+            Self::User(user) => f.write_str(user),
+            Self::Module(module) => write!(f, "module {module}"),
+            Self::Engine => f.write_str("engine"),
+        }
+    }
+}
+
 /// What somebody commands. Each is checked against the state; a refusal changes nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
@@ -319,6 +337,12 @@ pub enum Command {
         call_back: CallBackId,
         outcome: String,
     },
+    /// 标记骚扰: a person says that the number of this call harasses; a label until a supervisor confirms it.
+    ProposeVerdict { call: CallId, reason: String },
+    /// A supervisor confirms a proposed mark.
+    ConfirmVerdict { mark: MarkId },
+    /// A supervisor takes a mark back; a reason may be given.
+    LiftVerdict { mark: MarkId, reason: String },
     /// A module acknowledged the call and told its own incident id.
     Acknowledge {
         call: CallId,
@@ -362,6 +386,10 @@ pub enum CommandReply {
     /// The leg that is being rung.
     Leg {
         leg: LegId,
+    },
+    /// The new mark.
+    Mark {
+        mark: MarkId,
     },
 }
 

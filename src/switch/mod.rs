@@ -9,7 +9,7 @@
 //!       -> free seats are offered, positions told, alarms settled -> Events, Effects
 //! ```
 //! One file per concern: arrival, hearing (what a waiting caller hears), offer, talk, party, listen, ending,
-//! call_backs, seats, trunks, ledger (alarms), commands, restart, timers, snapshot, picture (for people).
+//! call_backs, screening, seats, trunks, ledger (alarms), commands, restart, timers, snapshot, picture (for people).
 
 mod arrival;
 mod call_backs;
@@ -26,6 +26,7 @@ mod party;
 mod picture;
 mod policy;
 mod restart;
+mod screening;
 mod seats;
 mod snapshot;
 mod talk;
@@ -54,14 +55,17 @@ pub use input::{
     SealedRecording, SealedTrack, SeatLink, Shape, TrunkChange,
 };
 pub use policy::{Centre, Policy, SeatPolicy, Strategy, Timers, TrunkPolicy};
+pub use screening::marks_of;
 pub use snapshot::SnapshotError;
 pub use view::{
-    AlarmView, CallBackView, CallState, CallView, LegView, SeatState, SeatView, TrunkView, View,
+    AlarmView, BurstView, CallBackView, CallMark, CallState, CallView, LegView, MarkView, NearView,
+    ScoreView, ScreenView, SeatState, SeatView, TrunkView, View,
 };
 
 use call_backs::CallBack;
 use ending::EndingLeg;
 use ledger::Alarm;
+use screening::Screening;
 use timers::TimerTable;
 use trunks::Trunk;
 
@@ -91,6 +95,8 @@ pub struct Switch {
     seats: BTreeMap<SeatId, acd::Seat>,
     trunks: BTreeMap<TrunkId, Trunk>,
     call_backs: BTreeMap<CallBackId, CallBack>,
+    #[serde(default)]
+    screening: Screening,
     alarms: Vec<Alarm>,
     timers: TimerTable,
     totals: Totals,
@@ -141,6 +147,7 @@ impl Switch {
             seats: BTreeMap::new(),
             trunks: BTreeMap::new(),
             call_backs: BTreeMap::new(),
+            screening: Screening::default(),
             alarms: Vec::new(),
             timers: TimerTable::default(),
             totals: Totals::default(),
@@ -244,8 +251,9 @@ impl Switch {
             InputKind::Found { call, finding } => {
                 // However late: what is learned after the end is a new revision of the record.
                 if self.calls.contains_key(call) || self.past.contains_key(call) {
-                    let finding = (**finding).clone();
-                    self.say(*call, EventKind::CallFound { finding });
+                    let told = (**finding).clone();
+                    self.say(*call, EventKind::CallFound { finding: told });
+                    self.screen_found(*call, finding);
                 } else {
                     self.misfit("found.unknown_call");
                 }
@@ -264,6 +272,7 @@ impl Switch {
                 raised,
             } => self.alarm_told(*code, subject, detail, *raised),
             InputKind::Skipped { call, reason } => self.input_skipped(*call, reason),
+            InputKind::Remembered { marks } => self.remember_marks(marks),
         }
     }
 
@@ -303,7 +312,7 @@ impl Switch {
             return self.misfit("media.unknown_leg");
         };
         match event {
-            MediaEvent::RtpStarted => {}
+            MediaEvent::RtpStarted => self.caller_heard(call, leg),
             MediaEvent::PlayEnded { play } => self.play_ended(call, leg, *play),
             MediaEvent::Digit { digit, .. } => {
                 self.say(call, EventKind::DigitReceived { leg, digit: *digit });

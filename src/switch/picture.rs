@@ -1,8 +1,8 @@
 //! The switch as people see it.
 
 use super::{
-    AlarmView, CallBackView, CallState, CallView, LegView, SeatState, SeatView, Switch, TrunkView,
-    View,
+    AlarmView, CallBackView, CallState, CallView, LegView, ScreenView, SeatState, SeatView, Switch,
+    TrunkView, View,
 };
 use crate::acd::{Duty, Seat};
 use crate::call::{Announcement, Call, Hearing, Ingress, Phase};
@@ -12,6 +12,7 @@ impl Switch {
     /// The whole picture, as of the last Input.
     #[must_use]
     pub fn view(&self) -> View {
+        let (marks, marks_revision) = self.marks_shown();
         View {
             at: self.now,
             calls: self.calls_view(),
@@ -46,6 +47,9 @@ impl Switch {
             abandoned: self.totals.abandoned,
             lost: self.totals.lost,
             refused: self.totals.refused,
+            bursts: self.bursts_view(),
+            marks_revision,
+            marks,
         }
     }
 
@@ -60,7 +64,10 @@ impl Switch {
         let mut calls: Vec<_> = self
             .calls
             .values()
-            .map(|call| call_view(call, positions.get(&call.id).copied()))
+            .map(|call| {
+                let position = positions.get(&call.id).copied();
+                call_view(call, position, self.screen_view(call))
+            })
             .collect();
         calls.sort_by_key(|view| (view.received_at, view.call));
         calls
@@ -88,7 +95,7 @@ impl Switch {
         }
     }
 
-    /// Most urgent first: who tried most often, then who waits longest.
+    /// Most urgent first: who was left unanswered in short order, who tried most often, then who waits longest.
     fn call_backs_view(&self) -> Vec<CallBackView> {
         let mut views: Vec<_> = self
             .call_backs
@@ -100,11 +107,13 @@ impl Switch {
                 reason: entry.reason.clone(),
                 due_at: entry.due_at,
                 calls: entry.calls,
+                urgent: self.is_urgent(*id),
             })
             .collect();
         views.sort_by(|a, b| {
-            b.calls
-                .cmp(&a.calls)
+            b.urgent
+                .cmp(&a.urgent)
+                .then(b.calls.cmp(&a.calls))
                 .then(a.due_at.cmp(&b.due_at))
                 .then(a.call_back.cmp(&b.call_back))
         });
@@ -112,7 +121,7 @@ impl Switch {
     }
 }
 
-fn call_view(call: &Call, position: Option<u32>) -> CallView {
+fn call_view(call: &Call, position: Option<u32>, screen: ScreenView) -> CallView {
     CallView {
         call: call.id,
         serial_no: call.serial_no.clone(),
@@ -129,6 +138,7 @@ fn call_view(call: &Call, position: Option<u32>) -> CallView {
         answered_at: call.answered_at,
         seat: call.seat().cloned(),
         incident_id: call.incident_id.clone(),
+        screen,
         legs: call
             .legs
             .iter()

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::AnswerPolicy;
 use crate::id::{QueueId, SeatId, TrunkId};
+use crate::screen::Bounds;
 use crate::time::Millis;
 
 /// What the core decides by.
@@ -17,6 +18,12 @@ pub struct Policy {
     pub timers: Timers,
     pub seats: BTreeMap<SeatId, SeatPolicy>,
     pub trunks: BTreeMap<TrunkId, TrunkPolicy>,
+    /// Numbers (E.164) that many people call from: they share nothing and inherit nothing.
+    #[serde(default)]
+    pub shared_numbers: Vec<String>,
+    /// What screening counts by.
+    #[serde(default)]
+    pub screening: Bounds,
     /// Language folder of the prompts, such as `zh-CN`.
     pub language: String,
     /// Admits commands that plant faults (tests only).

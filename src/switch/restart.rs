@@ -152,6 +152,7 @@ impl Switch {
                     .arm(TimerKey::Registration(id.clone()), binding.until);
             }
         }
+        self.rearm_marks();
     }
 
     fn restart_seats(&mut self) {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Switch;
 use super::event::AlarmCode;
-use crate::id::{CallId, LegId, SeatId};
+use crate::id::{CallId, LegId, MarkId, SeatId};
 use crate::time::{Millis, Timestamp};
 
 /// What a timer is for.
@@ -36,6 +36,8 @@ pub(super) enum TimerKey {
     WrapUp(SeatId),
     /// A registration runs out.
     Registration(SeatId),
+    /// A mark on a number ends by itself.
+    VerdictEnd(MarkId),
     /// What raised the alarm has not happened again.
     AlarmEnd {
         code: AlarmCode,
@@ -59,6 +61,7 @@ impl TimerKey {
             Self::ReleaseGuard(_) => "release guard",
             Self::WrapUp(_) => "wrap-up",
             Self::Registration(_) => "registration",
+            Self::VerdictEnd(_) => "end of a verdict",
             Self::AlarmEnd { .. } => "end of alarm",
         }
     }
@@ -155,6 +158,7 @@ impl Switch {
             TimerKey::ReleaseGuard(leg) => self.drop_ending_leg(leg),
             TimerKey::WrapUp(seat) => self.wrap_up_over(&seat),
             TimerKey::Registration(seat) => self.registration_ran_out(&seat),
+            TimerKey::VerdictEnd(mark) => self.verdict_ends(mark),
             TimerKey::AlarmEnd { code, subject } => self.clear_alarm(code, &subject),
         }
     }

@@ -1,9 +1,11 @@
 //! What people look at: a picture of the switch after each batch. Read by the API and the pages, never by the core.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::event::AlarmCode;
-use crate::id::{CallBackId, CallId, LegId, SeatId, TrunkId};
+use crate::id::{CallBackId, CallId, LegId, MarkId, SeatId, TrunkId};
 use crate::time::Timestamp;
 
 /// The whole picture.
@@ -24,6 +26,94 @@ pub struct View {
     pub abandoned: u64,
     pub lost: u64,
     pub refused: u64,
+    /// Standing bursts of calls.
+    pub bursts: Vec<BurstView>,
+    /// Grows with each change of the marks; they are asked for apart.
+    pub marks_revision: u64,
+    /// Every mark, newest first.
+    #[serde(skip)]
+    pub marks: Arc<Vec<MarkView>>,
+}
+
+/// Many calls of one place in a short time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct BurstView {
+    /// `trunk ct`, `area 0755`, `cell 460-00-102D-108F00D`.
+    pub place: String,
+    pub since: Timestamp,
+    /// Its calls that still wait; those whose place is unknown first.
+    pub calls: Vec<CallId>,
+}
+
+/// What people see beside a call's number. Labels and hints: none of it holds a call up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ScreenView {
+    /// 反复呼入.
+    pub repeated: bool,
+    /// Calls of the number within the window, this one included.
+    pub repeat_calls: u32,
+    /// The number is one person's, so that it can be marked.
+    pub markable: bool,
+    /// The number's open mark.
+    pub mark: Option<CallMark>,
+    pub score: Option<ScoreView>,
+    /// An earlier call from close by: probably the same incident.
+    pub near: Option<NearView>,
+}
+
+/// The open mark of a caller's number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CallMark {
+    pub mark: MarkId,
+    /// `proposed` or `confirmed`.
+    pub state: String,
+    pub reason: String,
+    pub until: Option<Timestamp>,
+}
+
+/// What a number's behaviour looks like, 0 to 100, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ScoreView {
+    pub points: u8,
+    /// A person is asked to look.
+    pub proposes: bool,
+    pub zh: Vec<String>,
+    pub en: Vec<String>,
+}
+
+/// Another call close by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct NearView {
+    pub call: CallId,
+    pub metres: u32,
+}
+
+/// A mark on a number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct MarkView {
+    pub mark: MarkId,
+    pub number: String,
+    pub e164: String,
+    /// `proposed`, `confirmed`, `lifted`, `expired`.
+    pub state: String,
+    pub reason: String,
+    /// The call that gave cause.
+    pub call: CallId,
+    /// The number's calls of the day before.
+    pub evidence: Vec<CallId>,
+    /// What its behaviour looked like then.
+    pub score: ScoreView,
+    pub proposed_by: String,
+    pub proposed_at: Timestamp,
+    pub confirmed_by: Option<String>,
+    pub confirmed_at: Option<Timestamp>,
+    /// When a person should look at it at the latest.
+    pub review_at: Option<Timestamp>,
+    /// When it ends by itself.
+    pub until: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    pub ended_by: Option<String>,
+    pub ended_why: Option<String>,
 }
 
 /// States of a call (design: Arriving -> Greeting -> Waiting -> Offered -> Talking -> ... -> Ended).
@@ -55,6 +145,7 @@ pub struct CallView {
     pub answered_at: Option<Timestamp>,
     pub seat: Option<SeatId>,
     pub incident_id: Option<String>,
+    pub screen: ScreenView,
     pub legs: Vec<LegView>,
 }
 
@@ -116,6 +207,8 @@ pub struct CallBackView {
     pub due_at: Timestamp,
     /// Abandoned calls merged into this entry.
     pub calls: u32,
+    /// 反复呼入: its caller was left unanswered again and again.
+    pub urgent: bool,
 }
 
 /// One standing alarm.

@@ -29,7 +29,7 @@ const TABLE: &[(&str, &[&[&str]])] = &[
         "switch/",
         &[L0, &["call", "acd", "ivr", "conference", "screen"]],
     ),
-    ("call_record/", &[L0, &["call", "switch"]]),
+    ("call_record/", &[L0, &["call", "screen", "switch"]]),
     ("sip/", &[L0, &["call", "config", "media"]]),
     (
         "sip/transport/",
@@ -51,7 +51,7 @@ const TABLE: &[(&str, &[&[&str]])] = &[
         "media/worker/",
         &[L0, &["call", "config", "switch", "clock"]],
     ),
-    ("config/", &[L0, &["call", "switch", "sip"]]),
+    ("config/", &[L0, &["call", "screen", "switch", "sip"]]),
     ("enrich/", &[L0, &["call", "switch", "config", "clock"]]),
     (
         "store/",

@@ -206,6 +206,7 @@ impl Checker {
             | InputKind::Command { .. }
             | InputKind::Alarm { .. }
             | InputKind::Tick
+            | InputKind::Remembered { .. }
             | InputKind::Skipped { .. } => {}
         }
     }

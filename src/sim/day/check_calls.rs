@@ -90,6 +90,7 @@ impl Checker {
             | InputKind::UnknownSource { .. }
             | InputKind::Alarm { .. }
             | InputKind::Tick
+            | InputKind::Remembered { .. }
             | InputKind::Skipped { .. } => (caller_gone && own) || self.may_end_caller(input, call),
         }
     }

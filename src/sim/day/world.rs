@@ -429,6 +429,8 @@ fn policy(chance: &mut Chance) -> Policy {
             (TrunkId::from("cucc"), trunk(AnswerPolicy::AtOnce, None)),
         ]
         .into(),
+        shared_numbers: vec![String::from("+8675588880000")],
+        screening: crate::screen::Bounds::default(),
         language: String::from("zh-CN"),
         allow_faults: false,
         recording: true,

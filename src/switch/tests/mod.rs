@@ -10,6 +10,7 @@ mod listening;
 mod offering;
 mod parties;
 mod restart;
+mod screening;
 mod seats;
 mod talking;
 mod waiting;
@@ -20,7 +21,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::call::{AnswerPolicy, Arrival, Cause, DialogState, Ingress, Target};
-use crate::id::{CommandId, PlayId, QueueId};
+use crate::id::{CommandId, MarkId, PlayId, QueueId};
 use crate::matrix::Matrix;
 use crate::time::Millis;
 
@@ -68,6 +69,8 @@ pub(super) fn policy() -> Policy {
             (TrunkId::from("in"), trunk(None, AnswerPolicy::AtOnce)),
         ]
         .into(),
+        shared_numbers: vec![String::from("+8675588880000")],
+        screening: crate::screen::Bounds::default(),
         language: String::from("zh-CN"),
         allow_faults: false,
         recording: true,

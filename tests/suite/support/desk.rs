@@ -279,6 +279,7 @@ fn written_view(talking: CallId, waiting: CallId, call_back: CallBackId) -> View
         wait_exceeded: false,
         answered_at: seat.map(|_| at),
         seat: seat.map(SeatId::from),
+        screen: firstring::switch::ScreenView::default(),
         incident_id: None,
         legs: vec![LegView {
             leg: LegId(Uuid::now_v7()),
@@ -309,6 +310,7 @@ fn written_view(talking: CallId, waiting: CallId, call_back: CallBackId) -> View
             number: "13800138000".to_owned(),
             reason: "abandoned".to_owned(),
             due_at: at,
+            urgent: false,
             calls: 1,
         }],
         arrived: 2,
