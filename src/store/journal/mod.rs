@@ -12,6 +12,7 @@
 mod chain;
 mod error;
 mod faults;
+mod log;
 mod reader;
 mod recover;
 mod replay;

@@ -1,7 +1,7 @@
 //! The writer: one thread, one connection, one transaction per batch.
 //!
 //! ```text
-//! idle -> batch -> write -> committed -> (log long? fold it in) -> (segment full? seal it) -> idle
+//! idle -> batch -> write -> committed -> (log long? fold it in, beside) -> (segment full? seal it) -> idle
 //!                    `-> failed: keep the batch, pause, look what is on the disk, write the rest -> ...
 //! ```
 
@@ -17,7 +17,7 @@ use super::recover::{self, End, snapshot_hash};
 use super::replay::signed;
 use super::segment::{self, Meta, SegmentInfo, Tip};
 use super::spool::{Batch, Row, SnapshotRow};
-use super::{JournalError, Shared, seal};
+use super::{JournalError, Shared, log, seal};
 use crate::clock::Clock;
 use crate::time::Timestamp;
 
@@ -25,11 +25,8 @@ use crate::time::Timestamp;
 const RETRY_EVERY: Duration = Duration::from_millis(200);
 /// A closing journal tries this long to get its last entries to the disk.
 const CLOSE_WITHIN: Duration = Duration::from_secs(5);
-/// The log is folded into the file after this many pages, and after a quarter of them when nothing waits. (The log's
-/// size on the disk tells nothing: it is written over from its beginning and never shrinks.)
-const WAL_PAGES_MAX: u64 = 8192;
-/// Pages that a commit touches beside those its own bytes fill.
-const PAGES_PER_COMMIT: u64 = 4;
+/// Pages that a commit touches beside those its own bytes fill (measured: 8 with them).
+const PAGES_PER_COMMIT: u64 = 7;
 const PAGE_BYTES: u64 = 4096;
 /// Snapshots kept per segment beside its first one.
 const SNAPSHOTS_KEPT: i64 = 2;
@@ -79,8 +76,11 @@ struct Open {
     info: SegmentInfo,
     connection: Option<SqliteConnection>,
     opened_at: Timestamp,
-    /// Pages in the log since it was folded in last, estimated.
-    wal_pages: u64,
+    /// Pages in the log since it was folded in last, estimated. (Its size on the disk tells nothing: it is written over
+    /// from its beginning and never shrinks.)
+    log_pages: u64,
+    folding: log::Folding,
+    room: log::Room,
     /// A write failed since the log was folded in last: it may hold frames that never became valid.
     uncertain: bool,
 }
@@ -144,7 +144,7 @@ impl Writer {
         self.tip = tip;
         let bytes = self.shared.spool.done(batch);
         if let Some(open) = &mut self.segment {
-            open.wal_pages += PAGES_PER_COMMIT + bytes / (PAGE_BYTES / 2);
+            open.log_pages += PAGES_PER_COMMIT + bytes / (PAGE_BYTES / 2);
         }
         self.start.committed_event.send_replace(tip.event_seq);
         self.start.committed_input.send_replace(tip.seq);
@@ -160,6 +160,7 @@ impl Writer {
             return Ok(before);
         };
         let path = open.info.path.clone();
+        open.log_pages = open.folding.pages_left(open.log_pages);
         let Some(connection) = &mut open.connection else {
             return Ok(before);
         };
@@ -255,7 +256,9 @@ impl Writer {
             info,
             connection: Some(connection),
             opened_at: now,
-            wal_pages: 0,
+            log_pages: 0,
+            folding: log::Folding::default(),
+            room: log::Room::default(),
             uncertain: false,
         });
         Ok(self.tip)
@@ -266,26 +269,31 @@ impl Writer {
         let Some(open) = &mut self.segment else {
             return;
         };
-        let idle = self.shared.spool.status(self.tip.seq).spooled == 0;
-        let fold_in =
-            open.wal_pages > WAL_PAGES_MAX || (idle && open.wal_pages > WAL_PAGES_MAX / 4);
-        if let Some(connection) = &mut open.connection
-            && (fold_in || open.uncertain)
-        {
-            let sql = if open.uncertain {
-                "PRAGMA wal_checkpoint(TRUNCATE)"
-            } else {
-                "PRAGMA wal_checkpoint(PASSIVE)"
-            };
-            open.wal_pages = 0;
+        let Some(connection) = &mut open.connection else {
+            return;
+        };
+        let path = &open.info.path;
+        let here = match open.folding.due(open.log_pages) {
+            _ if open.uncertain => Some("PRAGMA wal_checkpoint(TRUNCATE)"),
+            log::Due::Not => None,
+            log::Due::Beside => {
+                open.folding.start(path, open.log_pages);
+                None
+            }
+            log::Due::Here => Some("PRAGMA wal_checkpoint(PASSIVE)"),
+        };
+        if let Some(sql) = here {
+            open.log_pages = 0;
+            open.folding = log::Folding::Idle;
             match sqlx::query(sql).execute(connection).await {
                 Ok(_) => open.uncertain = false,
                 Err(error) => tracing::warn!(%error, "the journal's log is not folded in yet"),
             }
         }
+        open.room.make(path);
         let age = Clock::process().now().since(open.opened_at);
         let options = &self.shared.options;
-        let bytes = file_bytes(&open.info.path) + open.wal_pages * PAGE_BYTES;
+        let bytes = file_bytes(&open.info.path) + open.log_pages * PAGE_BYTES;
         if bytes >= options.segment_bytes_max || age >= options.segment_age_max {
             self.close_segment().await;
         }
@@ -293,9 +301,10 @@ impl Writer {
 
     /// Fold the log in, end the segment and seal it beside the writing.
     async fn close_segment(&mut self) {
-        let Some(open) = self.segment.take() else {
+        let Some(mut open) = self.segment.take() else {
             return;
         };
+        open.folding.wait();
         let path = open.info.path;
         let file_name = path
             .file_name()
