@@ -1,7 +1,7 @@
 //! `make bench`: what one recorded queue call costs, as a ratio to a forwarding probe in the same run.
 //!
-//! The server (core 0) and this generator (core 1) run as two processes. Each round measures, one after the other, the
-//! probe (a bare UDP relay at the same packet rate), the server with recording and the server without; ratios are
+//! The servers (core 0) and this generator (core 1) are processes of their own. Each round measures, by turns of a
+//! second, the probe (a bare UDP relay at the same packet rate), a server with recording and one without; ratios are
 //! taken inside a round, and the verdict is the median of the rounds. A limit is broken only when at least 4 of 5
 //! rounds break it; a recording that is missing or lacks packets breaks its limit at once. CPU is the scheduler's run
 //! time of the process, not wall time. A round that the machine disturbed is measured again. `docs/benchmarks.md`.
@@ -16,6 +16,7 @@
 
 mod probe;
 mod server;
+mod slices;
 mod traffic;
 
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub(crate) struct Window {
     pub(crate) delay_p99_ms: f64,
     /// What kept the generator from being on time.
     pub(crate) disturbance: Disturbance,
+    /// CPU seconds by name of thread, most first.
+    pub(crate) threads_ran: Vec<(String, f64)>,
     /// What only the server has.
     pub(crate) server: Option<OfServer>,
 }
@@ -44,13 +47,14 @@ pub(crate) struct OfServer {
     /// 99th percentile of INVITE -> 200, ms.
     pub(crate) setup_p99_ms: f64,
     pub(crate) threads: usize,
-    /// CPU seconds of the window by name of thread, most first.
-    pub(crate) threads_ran: Vec<(String, f64)>,
     /// System calls and futex calls per forwarded packet, or why they could not be counted.
     pub(crate) calls_per_packet: Result<(f64, f64), String>,
     /// Recordings that are missing, or in which one of a party's packets is missing.
     pub(crate) bad_recordings: usize,
 }
+
+/// Between two turns the phones answer what they are asked.
+const PAUSE: Duration = Duration::from_millis(10);
 
 struct Round {
     /// What the disk alone took, ms: median and 99th percentile.
@@ -62,11 +66,32 @@ struct Round {
 
 impl Round {
     fn measure(calls: usize, window: Duration) -> Self {
+        let disk_ms = server::disk_ms();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        let (relay, mut probe) = probe::start(calls);
+        let (with, mut recorded) = server::start(&runtime, calls, true);
+        let (without, mut plain) = server::start(&runtime, calls, false);
+        let mut turns = [&mut probe, &mut recorded, &mut plain];
+        for subject in &mut turns {
+            subject.warm_up();
+        }
+        for _ in 0..window.as_secs() {
+            for subject in &mut turns {
+                subject.slice();
+                runtime.block_on(async { tokio::time::sleep(PAUSE).await });
+            }
+            // There and back, so that no one always follows the same one.
+            turns.reverse();
+        }
+        drop(relay);
         Self {
-            disk_ms: server::disk_ms(),
-            probe: probe::measure(calls, window),
-            recorded: server::measure(calls, window, true),
-            plain: server::measure(calls, window, false),
+            disk_ms,
+            probe: probe.window(calls).0,
+            recorded: server::finish(&runtime, with, recorded, calls),
+            plain: server::finish(&runtime, without, plain, calls),
         }
     }
 
@@ -93,7 +118,7 @@ impl Round {
     fn print(&self, name: &str) {
         println!(
             "{name}: CPU-s/call-min probe {:.4}, recorded {:.4}, plain {:.4}; delay p50/p99 ms probe {:.2}/{:.2}, recorded {:.2}/{:.2}; \
-             setup p99 {:.1} ms (disk sync alone {:.1}/{:.1}); {} packets, {} lost; {} bad recordings",
+             setup p99 {:.1} ms (a commit of the disk alone {:.1}/{:.1}); {} packets, {} lost; {} bad recordings",
             self.probe.cpu_per_call_minute,
             self.recorded.cpu_per_call_minute,
             self.plain.cpu_per_call_minute,
@@ -109,8 +134,9 @@ impl Round {
             self.of_server(|s| s.bad_recordings as f64),
         );
         for (name, window) in [("recorded", &self.recorded), ("plain", &self.plain)] {
-            let threads = window.server.iter().flat_map(|server| &server.threads_ran);
-            let list: Vec<String> = threads
+            let list: Vec<String> = window
+                .threads_ran
+                .iter()
                 .take(5)
                 .map(|(name, seconds)| format!("{name} {:.0} ms", seconds * 1000.0))
                 .collect();
@@ -144,9 +170,14 @@ impl Row {
         let median = sorted[sorted.len() / 2];
         let (low, high) = (sorted[0], sorted[sorted.len() - 1]);
         let mark = if self.broken() { "FAIL" } else { "ok" };
+        let (mark, limit) = if self.limit.is_finite() {
+            (mark, format!("limit {}", self.limit))
+        } else {
+            ("", "no limit".to_owned())
+        };
         println!(
-            "{mark:<5}{:<44}{median:>8.3}  ({low:.3}..{high:.3})  limit {}",
-            self.name, self.limit
+            "{mark:<5}{:<44}{median:>8.3}  ({low:.3}..{high:.3})  {limit}",
+            self.name
         );
     }
 }
@@ -220,6 +251,12 @@ fn report(rounds: &[Round]) -> bool {
         row("INVITE -> 200 p99, ms", 10.0, &|r| {
             r.of_server(|s| s.setup_p99_ms)
         }),
+        // What others do to the disk is no fault of the server's; it stands beside the row it explains.
+        row(
+            "  the disk alone, one commit, p99, ms",
+            f64::INFINITY,
+            &|r| r.disk_ms.1,
+        ),
     ];
     rows.push(Row {
         name: "recordings lost or incomplete",
@@ -235,7 +272,8 @@ fn report(rounds: &[Round]) -> bool {
         row.print();
     }
     let failed = rows.iter().filter(|row| row.broken()).count();
-    println!("bench: {} passed, {failed} failed", rows.len() - failed);
+    let judged = rows.iter().filter(|row| row.limit.is_finite()).count();
+    println!("bench: {} passed, {failed} failed", judged - failed);
     failed == 0
 }
 

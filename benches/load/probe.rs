@@ -1,13 +1,13 @@
 //! The limit that the server is held against: a relay that only receives and sends, one socket per leg, epoll, one thread.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
 
 use mio::{Events, Interest, Poll, Token};
 
-use super::traffic::{Traffic, percentile};
-use super::{Window, server};
+use super::server;
+use super::slices::Subject;
+use super::traffic::Traffic;
 
 /// The child: bind a pair of sockets per call, print their ports, relay until killed.
 pub(crate) fn run() -> ! {
@@ -45,8 +45,20 @@ pub(crate) fn run() -> ! {
     }
 }
 
-/// One window through the relay.
-pub(crate) fn measure(calls: usize, window: Duration) -> Window {
+/// A running relay; it ends with this.
+pub(crate) struct Probe {
+    child: Child,
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Start a relay for `calls` calls.
+pub(crate) fn start(calls: usize) -> (Probe, Subject) {
     let mut traffic = Traffic::new();
     let mut command = Command::new("taskset");
     command
@@ -67,22 +79,6 @@ pub(crate) fn measure(calls: usize, window: Duration) -> Window {
         let to: SocketAddr = format!("127.0.0.1:{port}").parse().expect("a port");
         traffic.add(to, index % 2 == 0);
     }
-    traffic.run(Duration::from_secs(1));
-    let before = server::cpu_seconds(child.id());
-    let mut counts = traffic.run(window);
-    let cpu: f64 = server::ran(&before, &server::cpu_seconds(child.id()))
-        .iter()
-        .map(|(_, seconds)| seconds)
-        .sum();
-    child.kill().expect("killed");
-    child.wait().expect("ended");
-    Window {
-        cpu_per_call_minute: cpu / window.as_secs_f64() * 60.0 / calls as f64,
-        sent: counts.sent,
-        received: counts.received,
-        delay_p50_ms: percentile(&mut counts.delays_ms, 0.5),
-        delay_p99_ms: percentile(&mut counts.delays_ms, 0.99),
-        disturbance: counts.disturbance,
-        server: None,
-    }
+    let subject = Subject::new(child.id(), traffic);
+    (Probe { child }, subject)
 }

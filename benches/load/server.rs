@@ -1,8 +1,9 @@
 //! The measured server: a release build of `firstring serve` on core 0, with its callers and seats here.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,6 +14,7 @@ use firstring::sim::phone::{Dial, Line, Phone, sdp};
 
 use tokio::task::JoinHandle;
 
+use super::slices::Subject;
 use super::traffic::{Traffic, packets_in, percentile};
 use super::{OfServer, Window};
 
@@ -72,13 +74,20 @@ pub(crate) fn load_average() -> String {
     text.split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
-/// 50th and 99th percentile of making 4 KiB durable where a run keeps its journal, ms: INVITE -> 200 holds one of them.
+/// 50th and 99th percentile of making 32 KiB durable where a run keeps its journal, over blocks that the file has
+/// already, ms: a commit of the journal does the same, and INVITE -> 200 holds one.
 pub(crate) fn disk_ms() -> (f64, f64) {
-    let mut file = tempfile::tempfile().expect("a file");
-    let mut took: Vec<f64> = (0..100)
-        .map(|_| {
+    const COMMIT: usize = 32 * 1024;
+    const COMMITS: usize = 100;
+    let file = tempfile::tempfile().expect("a file");
+    file.write_all_at(&vec![0; COMMIT * COMMITS], 0)
+        .expect("written");
+    file.sync_all().expect("synced");
+    let mut took: Vec<f64> = (0..COMMITS)
+        .map(|n| {
             let start = Instant::now();
-            file.write_all(&[0; 4096]).expect("written");
+            file.write_all_at(&[1; COMMIT], (n * COMMIT) as u64)
+                .expect("written");
             file.sync_data().expect("synced");
             start.elapsed().as_secs_f64() * 1000.0
         })
@@ -141,11 +150,14 @@ impl Server {
             outbound: None,
             lines: Vec::new(),
         });
+        // Two servers run at once, below the ephemeral range.
+        let ports = calls * 8 + 64;
+        let first = if recorded { 20_000 } else { 20_000 + ports + 2 };
         centre.lines.insert(
             "media",
             vec![
-                "port_first = 30000".to_owned(),
-                format!("port_last = {}", 30_000 + calls * 8 + 64),
+                format!("port_first = {first}"),
+                format!("port_last = {}", first + ports),
             ],
         );
         if !recorded {
@@ -210,50 +222,66 @@ impl Drop for Server {
     }
 }
 
-/// One window of `calls` calls through the queue.
-pub(crate) fn measure(calls: usize, window: Duration, recorded: bool) -> Window {
+/// A server whose calls are up.
+pub(crate) struct Talking {
+    server: Server,
+    dir: tempfile::TempDir,
+    people: People,
+    setup_ms: Vec<f64>,
+    recorded: bool,
+}
+
+/// Start a server and set `calls` calls up.
+pub(crate) fn start(
+    runtime: &tokio::runtime::Runtime,
+    calls: usize,
+    recorded: bool,
+) -> (Talking, Subject) {
     let dir = tempfile::tempdir().expect("a directory");
     let mut server = Server::start(dir.path(), calls, recorded);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime");
     let mut traffic = Traffic::new();
-    let (people, mut setup_ms) = runtime.block_on(set_up(&mut server, calls, &mut traffic));
-    traffic.run(Duration::from_secs(1));
-    let pid = server.child.id();
-    let before = cpu_seconds(pid);
-    let mut counts = traffic.run(window);
-    let threads_ran = ran(&before, &cpu_seconds(pid));
-    let cpu: f64 = threads_ran.iter().map(|(_, seconds)| seconds).sum();
+    let (people, setup_ms) = runtime.block_on(set_up(&mut server, calls, &mut traffic));
+    let subject = Subject::new(server.child.id(), traffic);
+    let talking = Talking {
+        server,
+        dir,
+        people,
+        setup_ms,
+        recorded,
+    };
+    (talking, subject)
+}
+
+/// End its calls and say what all of it showed.
+pub(crate) fn finish(
+    runtime: &tokio::runtime::Runtime,
+    talking: Talking,
+    subject: Subject,
+    calls: usize,
+) -> Window {
+    let pid = subject.pid;
     let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
-    let calls_per_packet = if recorded {
+    let (mut window, mut traffic) = subject.window(calls);
+    let calls_per_packet = if talking.recorded {
         count_calls(pid, &mut traffic)
     } else {
         Err("counted with recording only".to_owned())
     };
-    runtime.block_on(hang_up(people));
-    let bad_recordings = if recorded {
-        bad_recordings(dir.path(), calls, &traffic)
+    runtime.block_on(hang_up(talking.people));
+    let bad_recordings = if talking.recorded {
+        bad_recordings(talking.dir.path(), calls, &traffic)
     } else {
         0
     };
-    server.stop();
-    Window {
-        cpu_per_call_minute: cpu / window.as_secs_f64() * 60.0 / calls as f64,
-        sent: counts.sent,
-        received: counts.received,
-        delay_p50_ms: percentile(&mut counts.delays_ms, 0.5),
-        delay_p99_ms: percentile(&mut counts.delays_ms, 0.99),
-        disturbance: counts.disturbance,
-        server: Some(OfServer {
-            setup_p99_ms: percentile(&mut setup_ms, 0.99),
-            threads,
-            threads_ran,
-            calls_per_packet,
-            bad_recordings,
-        }),
-    }
+    talking.server.stop();
+    let mut setup_ms = talking.setup_ms;
+    window.server = Some(OfServer {
+        setup_p99_ms: percentile(&mut setup_ms, 0.99),
+        threads,
+        calls_per_packet,
+        bad_recordings,
+    });
+    window
 }
 
 /// The people of a run: callers whose calls are up, and the tasks of the seats' phones.

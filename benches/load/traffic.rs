@@ -43,23 +43,39 @@ pub(crate) struct Disturbance {
     late: u64,
     /// Packets that the kernel did not take.
     refused: u64,
-    /// Share of the machine's time that its host took away.
+    /// The machine's time that its host took away, and all of it, in clock ticks of all cores.
     stolen: f64,
+    ticks: f64,
 }
 
 impl Disturbance {
     /// Why figures of this run say nothing about what was measured, if so.
     pub(crate) fn verdict(&self) -> Option<String> {
         let late = self.late as f64 / self.steps.max(1) as f64;
-        let is_bad = late > 0.01 || self.refused > 0 || self.stolen > 0.02;
+        let stolen = self.stolen / self.ticks.max(1.0);
+        let is_bad = late > 0.01 || self.refused > 0 || stolen > 0.02;
         is_bad.then(|| {
             format!(
                 "{:.2} % of the generator's steps late, {} sends refused, {:.1} % of the time stolen",
                 late * 100.0,
                 self.refused,
-                self.stolen * 100.0
+                stolen * 100.0
             )
         })
+    }
+}
+
+impl Counts {
+    /// Those of another run as well.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.sent += other.sent;
+        self.received += other.received;
+        self.delays_ms.extend(other.delays_ms);
+        self.disturbance.steps += other.disturbance.steps;
+        self.disturbance.late += other.disturbance.late;
+        self.disturbance.refused += other.disturbance.refused;
+        self.disturbance.stolen += other.disturbance.stolen;
+        self.disturbance.ticks += other.disturbance.ticks;
     }
 }
 
@@ -140,8 +156,8 @@ impl Traffic {
             std::thread::sleep(Duration::from_micros(150));
         }
         let (stolen_after, all_after) = stolen();
-        counts.disturbance.stolen =
-            (stolen_after - stolen_before) / (all_after - all_before).max(1.0);
+        counts.disturbance.stolen = stolen_after - stolen_before;
+        counts.disturbance.ticks = all_after - all_before;
         let grace = Instant::now() + Duration::from_millis(100);
         while Instant::now() < grace {
             self.receive(&mut counts, sent_from);
