@@ -131,12 +131,10 @@ impl Watch {
         let mut shares = Vec::new();
         for dir in &self.dirs {
             if let Ok(disk) = rustix::fs::statvfs(dir) {
-                #[expect(clippy::cast_precision_loss, reason = "a share of the disk")]
-                let used = 1.0 - disk.f_bavail as f64 / disk.f_blocks.max(1) as f64;
                 shares.push((
                     AlarmCode::DiskLow,
                     dir.display().to_string(),
-                    used,
+                    disk_share(disk.f_blocks, disk.f_bfree, disk.f_bavail),
                     "make room, or move the directory to a larger disk",
                 ));
             }
@@ -162,6 +160,13 @@ impl Watch {
         }
         shares
     }
+}
+
+/// Share in use of what we may use, as `df` counts it: blocks kept for root are neither.
+#[expect(clippy::cast_precision_loss, reason = "a share of the disk")]
+fn disk_share(blocks: u64, free: u64, available: u64) -> f64 {
+    let used = blocks.saturating_sub(free);
+    used as f64 / used.saturating_add(available).max(1) as f64
 }
 
 /// The word about a system's clock that is so far from the engine's, when there is something new to say.
@@ -198,6 +203,13 @@ fn descriptors() -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn blocks_kept_for_root_do_not_count_as_used() {
+        assert!((disk_share(252, 237, 76) - 15.0 / 91.0).abs() < 1e-9);
+        assert!((disk_share(100, 0, 0) - 1.0).abs() < 1e-9);
+        assert!(disk_share(0, 0, 0) < 1e-9);
+    }
 
     #[test]
     fn clock_that_was_moved_either_way_is_told_once_and_its_return_once() {
