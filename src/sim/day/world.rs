@@ -21,8 +21,8 @@ use crate::time::{Millis, Timestamp};
 
 /// 2025-11-22 08:30 in China.
 const START_MICROS: i64 = 1_763_771_400_000_000;
-/// After it everybody hangs up, and what is left must settle by itself.
-const EVENING: Millis = Millis::from_secs(6 * 60);
+/// The longest talk that may still be going on when the day ends, and then what is left must settle by itself.
+const EVENING: Millis = Millis::from_secs(15 * 60);
 /// Longest day.
 const MINUTES_MAX: u32 = 24 * 60;
 /// Inputs kept for a violation's trail.
