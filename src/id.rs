@@ -104,6 +104,8 @@ name_ids! {
     QueueId,
     /// A stored announcement (提示音), such as `greeting`.
     PromptId,
+    /// A configured menu (语音菜单).
+    MenuId,
     /// A configured receiver of call records, such as `dispatch` or `emr`.
     DestinationId,
 }

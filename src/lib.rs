@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! L0, pure     id time limits phone matrix geo
-//! core, pure   call acd conference screen -> switch -> call_record
+//! core, pure   ivr call acd conference screen -> switch -> call_record
 //! protocol     sip (wire dialog auth registrar trunk profile: pure | transport endpoint: shell)
 //!              media (sdp rtp jitter dtmf conceal mixer tone codec: pure | port worker recorder prompt: shell)
 //! shell        clock enrich deliver store api console modules config cli
@@ -31,6 +31,7 @@ pub mod engine;
 pub mod enrich;
 pub mod geo;
 pub mod id;
+pub mod ivr;
 pub mod limits;
 pub mod matrix;
 pub mod media;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Ingress, Leg, LegState, Party, Phase, Talking, Unanswered};
+use super::{Cause, InMenu, Ingress, Leg, LegState, Party, Phase, Talking, Unanswered};
 use crate::id::{CallId, LegId, PlayId, RecordingId, SeatId};
 use crate::matrix::Matrix;
 use crate::phone::Number;
@@ -36,6 +36,9 @@ pub struct Call {
     /// The seat that handled it last.
     pub last_seat: Option<SeatId>,
     pub incident_id: Option<String>,
+    /// Chosen in a menu; absent: the centre's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
     /// Absent once the caller is gone.
     pub caller_leg: Option<LegId>,
     /// Why the carrier lost the caller while others went on talking.
@@ -93,12 +96,20 @@ impl Call {
         self.earlier.iter().copied().chain([present])
     }
 
+    /// The menu part, while he is in one.
+    pub const fn in_menu_mut(&mut self) -> Option<&mut InMenu> {
+        match &mut self.phase {
+            Phase::InMenu(menu) => Some(menu),
+            Phase::Unanswered(_) | Phase::Talking(_) | Phase::Closing(_) => None,
+        }
+    }
+
     /// The queue part, while no seat has it.
     #[must_use]
     pub const fn unanswered(&self) -> Option<&Unanswered> {
         match &self.phase {
             Phase::Unanswered(unanswered) => Some(unanswered),
-            Phase::Talking(_) | Phase::Closing(_) => None,
+            Phase::InMenu(_) | Phase::Talking(_) | Phase::Closing(_) => None,
         }
     }
 
@@ -106,7 +117,7 @@ impl Call {
     pub const fn unanswered_mut(&mut self) -> Option<&mut Unanswered> {
         match &mut self.phase {
             Phase::Unanswered(unanswered) => Some(unanswered),
-            Phase::Talking(_) | Phase::Closing(_) => None,
+            Phase::InMenu(_) | Phase::Talking(_) | Phase::Closing(_) => None,
         }
     }
 
@@ -115,7 +126,7 @@ impl Call {
     pub const fn talking(&self) -> Option<&Talking> {
         match &self.phase {
             Phase::Talking(talking) => Some(talking),
-            Phase::Unanswered(_) | Phase::Closing(_) => None,
+            Phase::InMenu(_) | Phase::Unanswered(_) | Phase::Closing(_) => None,
         }
     }
 
@@ -123,7 +134,7 @@ impl Call {
     pub const fn talking_mut(&mut self) -> Option<&mut Talking> {
         match &mut self.phase {
             Phase::Talking(talking) => Some(talking),
-            Phase::Unanswered(_) | Phase::Closing(_) => None,
+            Phase::InMenu(_) | Phase::Unanswered(_) | Phase::Closing(_) => None,
         }
     }
 
@@ -138,7 +149,7 @@ impl Call {
     pub const fn cut_by_restart(&self) -> bool {
         match &self.phase {
             Phase::Closing(closing) => matches!(closing.cause, Cause::Restarted),
-            Phase::Unanswered(_) | Phase::Talking(_) => false,
+            Phase::InMenu(_) | Phase::Unanswered(_) | Phase::Talking(_) => false,
         }
     }
 
@@ -148,7 +159,7 @@ impl Call {
         match &self.phase {
             Phase::Unanswered(unanswered) => unanswered.offer.as_ref().map(|offer| &offer.seat),
             Phase::Talking(talking) => talking.seat.as_ref().map(|(seat, _)| seat),
-            Phase::Closing(_) => None,
+            Phase::InMenu(_) | Phase::Closing(_) => None,
         }
     }
 

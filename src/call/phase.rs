@@ -1,6 +1,7 @@
 //! The states of a call, data inside the variant.
 //!
 //! ```text
+//! InMenu --key, silence, fault, time up--> Unanswered
 //! Unanswered(hearing, offer) --seat answers--> Talking --seat's line lost--> Unanswered (queue's head)
 //!      |  people see: Arriving, Greeting, Waiting, Offered   |  people see: Talking, Conferencing
 //!      +--- caller leaves, carrier fails ---> Closing <------+--- caller or seat hangs up
@@ -11,16 +12,64 @@
 use serde::{Deserialize, Serialize};
 
 use super::Cause;
-use crate::id::{LegId, PlayId, SeatId};
+use crate::id::{LegId, MenuId, PlayId, PromptId, SeatId};
+use crate::ivr::Walk;
 use crate::time::Timestamp;
 
 /// Where a call stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "snake_case")]
 pub enum Phase {
+    InMenu(Box<InMenu>),
     Unanswered(Unanswered),
     Talking(Talking),
     Closing(Closing),
+}
+
+/// The caller chooses in a menu, before any queue. A deadline that leads to a queue is armed at all times.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InMenu {
+    pub menu: MenuId,
+    pub walk: Walk,
+    /// Nobody stays longer than until here.
+    pub until: Timestamp,
+    pub since: Timestamp,
+    pub heard: MenuHearing,
+    /// The last key: the same one by the other path is the same press.
+    pub key: Option<KeyPress>,
+}
+
+/// What a caller in a menu hears.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "hears", rename_all = "snake_case")]
+pub enum MenuHearing {
+    /// The 200 is on its way; these prompts come first.
+    Nothing {
+        prompts: Vec<PromptId>,
+    },
+    Prompts {
+        play: PlayId,
+    },
+    /// A key is being waited for.
+    Quiet,
+}
+
+/// One press of a key.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyPress {
+    pub digit: char,
+    pub path: KeyPath,
+    pub at: Timestamp,
+}
+
+/// How a key reached us.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyPath {
+    /// RFC 4733, in the media.
+    Media,
+    /// SIP INFO.
+    Signalling,
 }
 
 /// No seat has it: it stands in the queue.

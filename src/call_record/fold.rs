@@ -2,19 +2,21 @@
 
 use super::parts::{
     Abandoned, Acknowledgement, AlarmNote, CallBack, Civic, ConferenceParty, DispatchOrder, End,
-    FailedLookup, History, QueueStay, RecordedLocation, RecordedRecording, RecordedTrack, SeatStay,
-    Supervision,
+    FailedLookup, History, MenuKey, MenuStay, QueueStay, RecordedLocation, RecordedRecording,
+    RecordedTrack, SeatStay, Supervision,
 };
 use super::{CallRecord, Moment};
 use crate::call::{Arrival, Cause, Ingress};
 use crate::geo::{self, Datum};
-use crate::id::{CallBackId, DestinationId, LegId, QueueId, RecordingId, SeatId};
+use crate::id::{CallBackId, DestinationId, LegId, MenuId, QueueId, RecordingId, SeatId};
 use crate::phone::Number;
 use crate::switch::{
     Actor, AlarmCode, DispatchReport, Event, EventKind, Finding, Location, LocationSource, Outcome,
     SealedRecording,
 };
 
+/// Keys kept of one menu; nobody presses more in a minute on purpose.
+const KEYS_MAX: usize = 64;
 /// Positions kept in one record; more of them tell nothing new.
 const LOCATIONS_MAX: usize = 64;
 
@@ -36,6 +38,20 @@ impl CallRecord {
             EventKind::CallFound { finding } => self.found(at, finding),
             EventKind::PromptStarted { .. } => {
                 self.times.ivr_start.get_or_insert(at);
+            }
+            EventKind::MenuEntered { menu } => self.menu_entered(at, menu),
+            EventKind::MenuDigit { node, digit, .. } => {
+                let (node, digit) = (node.clone(), *digit);
+                if let Some(stay) = self.menu.as_mut().filter(|m| m.keys.len() < KEYS_MAX) {
+                    stay.keys.push(MenuKey { at, node, digit });
+                }
+            }
+            EventKind::MenuLeft { reason, queue, .. } => {
+                if let Some(stay) = &mut self.menu {
+                    stay.end.get_or_insert(at);
+                    stay.reason.get_or_insert_with(|| reason.clone());
+                    stay.queue = stay.queue.take().or_else(|| queue.clone());
+                }
             }
             EventKind::QueueEntered {
                 queue, position, ..
@@ -208,6 +224,17 @@ impl CallRecord {
             source: source.to_owned(),
             at: found.measured_at.clone(),
             received_at: at,
+        });
+    }
+
+    fn menu_entered(&mut self, at: Moment, menu: &MenuId) {
+        self.menu.get_or_insert_with(|| MenuStay {
+            id: menu.clone(),
+            start: at,
+            end: None,
+            keys: Vec::new(),
+            reason: None,
+            queue: None,
         });
     }
 

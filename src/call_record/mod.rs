@@ -19,8 +19,9 @@ mod screened;
 pub use moment::Moment;
 pub use parts::{
     Abandoned, Acknowledgement, AlarmNote, CallBack, Caller, Civic, Conference, ConferenceParty,
-    Dispatch, DispatchOrder, End, FailedLookup, Harassment, History, Metrics, QueueStay,
-    RecordedLocation, RecordedRecording, RecordedTrack, Screening, SeatStay, Supervision, Times,
+    Dispatch, DispatchOrder, End, FailedLookup, Harassment, History, MenuKey, MenuStay, Metrics,
+    QueueStay, RecordedLocation, RecordedRecording, RecordedTrack, Screening, SeatStay,
+    Supervision, Times,
 };
 pub use publish::{DeliveryType, publish};
 
@@ -64,6 +65,8 @@ pub struct CallRecord {
     pub history: Option<History>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub screening: Option<Screening>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub menu: Option<MenuStay>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<QueueStay>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -109,6 +112,7 @@ impl CallRecord {
             failed_lookups: Vec::new(),
             history: None,
             screening: None,
+            menu: None,
             queue: None,
             seats: Vec::new(),
             times: Times::default(),

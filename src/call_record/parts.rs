@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::Moment;
 use crate::call::Cause;
 use crate::geo::{Datum, LatLon};
-use crate::id::{CallBackId, CallId, DestinationId, LegId, MarkId, QueueId, RecordingId, SeatId};
+use crate::id::{
+    CallBackId, CallId, DestinationId, LegId, MarkId, MenuId, QueueId, RecordingId, SeatId,
+};
 use crate::phone::Number;
 use crate::switch::{Actor, AlarmCode, LineData, NetworkCell, Shape};
 
@@ -124,6 +126,32 @@ pub struct History {
     pub count: u32,
     /// Newest first, at most 20.
     pub last_calls: Vec<serde_json::Value>,
+}
+
+/// The way through a menu (语音菜单).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MenuStay {
+    pub id: MenuId,
+    pub start: Moment,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<Moment>,
+    /// What was pressed, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<MenuKey>,
+    /// `chosen`, `announced`, `silence`, `wrong_key`, `time_up`, `fault`, `ended` (the call ended in it).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Where it led.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueId>,
+}
+
+/// One key pressed in a menu.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MenuKey {
+    pub at: Moment,
+    pub node: String,
+    pub digit: char,
 }
 
 /// The stay in the queue. With several passes: the first `enter_at`, the last `leave_at`, `wait_ms` summed.

@@ -10,7 +10,7 @@ use super::checked::{Config, Database, Recording, SeatAccount, Secret, Store};
 use super::disk::{self, Complaint};
 use super::raw::{Origin, Table};
 use super::section::{At, Reader, Section, quoted};
-use super::{build_edge, build_sip};
+use super::{build_edge, build_menu, build_sip};
 use crate::id::{QueueId, SeatId};
 use crate::screen::Bounds;
 use crate::switch::{Centre, Policy, SeatPolicy, Strategy, Timers, prompts_played};
@@ -26,26 +26,7 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
     let (queue, strategy) = queue(root.section("queue"));
     let timers = timers(root.section("timers"));
     let screening = screening(root.section("screening"));
-    let testing = root.section("testing");
-    let allow_faults = testing.flag("allow_faults", false);
-    if allow_faults.value {
-        reader.warn(
-            &allow_faults.origin,
-            &allow_faults.key,
-            "lets commands plant faults",
-            "remove it outside of tests",
-        );
-    }
-    let recorded = testing.flag("recording", true);
-    if !recorded.value {
-        reader.warn(
-            &recorded.origin,
-            &recorded.key,
-            "records no call",
-            "remove it; it is for measuring what recording costs",
-        );
-    }
-    testing.close();
+    let (allow_faults, recorded) = testing(root.section("testing"));
     let (prompts, language) = prompts(root.section("prompts"));
     let (seats, accounts) = seats(&root);
     let area_code = centre
@@ -53,6 +34,16 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
         .map_or("", |centre| centre.area_code.as_str());
     let (mut sip, trunks) = build_sip::sip(&root, area_code);
     sip.seats = accounts;
+    let menus = build_menu::menus(
+        &root,
+        &build_menu::Around {
+            queues: std::slice::from_ref(&queue),
+            trunks: trunks.keys().cloned().collect(),
+            area_code,
+            prompts: &prompts,
+            language: &language,
+        },
+    );
     let media = build_sip::media(&root, &sip.listeners);
     let recording = root.section("recording");
     let recordings = folder(&recording, "dir", "/var/lib/firstring/recordings");
@@ -72,9 +63,10 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
             trunks,
             shared_numbers: Vec::new(),
             screening,
+            menus,
             language,
-            allow_faults: allow_faults.value,
-            recording: recorded.value,
+            allow_faults,
+            recording: recorded,
         },
         sip,
         media: media?,
@@ -85,6 +77,30 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
         enrich,
         prompts,
     })
+}
+
+/// Whether commands may plant faults, and whether calls are recorded.
+fn testing(testing: Section<'_>) -> (bool, bool) {
+    let allow_faults = testing.flag("allow_faults", false);
+    if allow_faults.value {
+        testing.reader.warn(
+            &allow_faults.origin,
+            &allow_faults.key,
+            "lets commands plant faults",
+            "remove it outside of tests",
+        );
+    }
+    let recorded = testing.flag("recording", true);
+    if !recorded.value {
+        testing.reader.warn(
+            &recorded.origin,
+            &recorded.key,
+            "records no call",
+            "remove it; it is for measuring what recording costs",
+        );
+    }
+    testing.close();
+    (allow_faults.value, recorded.value)
 }
 
 /// Reports a complaint of the disk at `at`.

@@ -170,20 +170,10 @@ pub(super) type Profiles = (BTreeMap<String, Profile>, Vec<(PathBuf, Complaint)>
 
 /// Reads every `.toml` file of `folder`.
 pub(super) fn profiles(folder: &Path) -> Result<Profiles, Complaint> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) => {
-            return complain(
-                format!("is {}, which cannot be read ({error})", folder.display()),
-                "name the folder of the SIP profiles that came with firstring (sip-profiles)",
-            );
-        }
-    };
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|end| end == "toml"))
-        .collect();
-    files.sort();
+    let files = toml_files(
+        folder,
+        "name the folder of the SIP profiles that came with firstring (sip-profiles)",
+    )?;
     let mut good = BTreeMap::new();
     let mut bad = Vec::new();
     for path in files {
@@ -196,6 +186,25 @@ pub(super) fn profiles(folder: &Path) -> Result<Profiles, Complaint> {
         }
     }
     Ok((good, bad))
+}
+
+/// Every `.toml` file of `folder`, by name.
+pub(super) fn toml_files(folder: &Path, fix: &str) -> Result<Vec<PathBuf>, Complaint> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => {
+            return complain(
+                format!("is {}, which cannot be read ({error})", folder.display()),
+                fix,
+            );
+        }
+    };
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|end| end == "toml"))
+        .collect();
+    files.sort();
+    Ok(files)
 }
 
 fn profile(path: &Path) -> Result<Profile, Complaint> {

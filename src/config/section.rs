@@ -84,7 +84,7 @@ impl Reader {
         reason: impl Into<String>,
         fix: impl Into<String>,
     ) {
-        self.put(Severity::Error, origin, key, reason.into(), fix.into());
+        self.place(Severity::Error, origin, key, reason.into(), fix.into());
     }
 
     pub(super) fn warn(
@@ -94,11 +94,26 @@ impl Reader {
         reason: impl Into<String>,
         fix: impl Into<String>,
     ) {
-        self.put(Severity::Warning, origin, key, reason.into(), fix.into());
+        self.place(Severity::Warning, origin, key, reason.into(), fix.into());
     }
 
-    fn put(&self, severity: Severity, origin: &Origin, key: &str, reason: String, fix: String) {
-        self.faults.borrow_mut().push(Fault {
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// A fault whose file may be another one.
+    pub(super) fn put(&self, fault: Fault) {
+        self.faults.borrow_mut().push(fault);
+    }
+
+    /// The faults of another file that this one names.
+    pub(super) fn absorb(&self, other: Self) {
+        let (faults, _) = other.finish();
+        self.faults.borrow_mut().extend(faults);
+    }
+
+    fn place(&self, severity: Severity, origin: &Origin, key: &str, reason: String, fix: String) {
+        self.put(Fault {
             severity,
             file: self.file.clone(),
             origin: origin.clone(),
@@ -116,13 +131,17 @@ impl Reader {
         });
     }
 
-    /// Faults by line, then effective values in the order they were asked for.
+    /// Faults by file and line, then effective values in the order they were asked for.
     pub(super) fn finish(self) -> (Vec<Fault>, Vec<Effective>) {
         let mut faults = self.faults.into_inner();
-        faults.sort_by_key(|fault| match &fault.origin {
-            Origin::File { line } => (*line, String::new()),
-            Origin::Environment { variable } => (usize::MAX - 1, variable.clone()),
-            Origin::Default => (usize::MAX, fault.key.clone()),
+        faults.sort_by_key(|fault| {
+            let place = match &fault.origin {
+                Origin::File { line } => (*line, String::new()),
+                Origin::Environment { variable } => (usize::MAX - 1, variable.clone()),
+                Origin::Default => (usize::MAX, fault.key.clone()),
+            };
+            let other = (fault.file != self.file).then(|| fault.file.clone());
+            (other, place)
         });
         (faults, self.effective.into_inner())
     }
@@ -186,6 +205,13 @@ impl<'a> Section<'a> {
             table,
             asked: RefCell::default(),
         }
+    }
+
+    /// Every written key.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.table
+            .map(|table| table.keys().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// The inner tables of a table of named things, such as `[trunks.ct]`, with their names.

@@ -115,7 +115,14 @@ impl Switch {
     /// Answers, records and queues an opened call. `again`: before all others.
     pub(super) fn accept(&mut self, arrival: &Arrival, again: bool) {
         let (call, leg) = (arrival.call, arrival.leg);
-        let answer = self.answer_policy(&arrival.ingress);
+        // One who comes back after a crash has been here long enough: his old place in the queue.
+        let is_new = self.calls.get(&call).is_some_and(|c| c.earlier.is_empty());
+        let way = is_new.then(|| self.way_into_menu(arrival)).flatten();
+        let answer = match way {
+            // Keys are heard in an answered call only.
+            Some(_) => AnswerPolicy::AtOnce,
+            None => self.answer_policy(&arrival.ingress),
+        };
         match answer {
             AnswerPolicy::AtOnce => self.answer_caller(call),
             AnswerPolicy::EarlyMedia { limit_ms } => {
@@ -132,7 +139,10 @@ impl Switch {
             self.command_media(call, MediaCommand::Record { recording });
         }
         self.track(call, leg);
-        self.enter_queue(call, again);
+        match way {
+            Some(way) => self.enter_menu(call, way),
+            None => self.enter_queue(call, again),
+        }
         self.engage_dialling_seat(arrival);
         match answer {
             AnswerPolicy::AtOnce => {
@@ -203,6 +213,7 @@ impl Switch {
             answered_at: None,
             last_seat: None,
             incident_id: None,
+            language: None,
             caller_leg: Some(arrival.leg),
             caller_lost: None,
             thirds: std::collections::BTreeMap::new(),

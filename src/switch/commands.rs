@@ -57,7 +57,7 @@ impl Switch {
             return Err(unknown_call(call));
         };
         match &open.phase {
-            Phase::Unanswered(_) => {
+            Phase::InMenu(_) | Phase::Unanswered(_) => {
                 return Err(
                     self.wrong_call_state(call, "a waiting caller is never ended; answer it")
                 );
@@ -227,6 +227,7 @@ impl Switch {
 
     pub(super) fn wrong_call_state(&self, call: CallId, hint: &str) -> CommandError {
         let state = self.calls.get(&call).map_or("settled", |c| match &c.phase {
+            Phase::InMenu(_) => "in a menu",
             Phase::Unanswered(_) => "waiting",
             Phase::Talking(_) => "talking",
             Phase::Closing(_) => "closing",

@@ -67,6 +67,17 @@ pub enum Sound {
     Silence(u32),
 }
 
+impl Sound {
+    /// The same in another language: `greeting` becomes `en/greeting`. Media plays the centre's own where that one misses.
+    #[must_use]
+    pub fn spoken_in(self, language: &str) -> Self {
+        match self {
+            Self::Prompt(prompt) => Self::Prompt(PromptId(format!("{language}/{prompt}"))),
+            Self::RingBack | Self::Busy | Self::Entry | Self::Music | Self::Silence(_) => self,
+        }
+    }
+}
+
 /// What the switch wants to know about a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "question", rename_all = "snake_case")]

@@ -111,6 +111,7 @@ impl Switch {
             return self.misfit("flaw.call_ended_twice");
         }
         self.dismiss_parties(call, cause);
+        self.left_menu(call, "ended", None);
         self.leave_queue(
             call,
             match outcome {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::input::{Actor, DispatchReport, Finding, SealedRecording};
 use crate::call::{Arrival, Cause};
 use crate::id::{
-    CallBackId, CallId, DestinationId, EventId, LegId, MarkId, PromptId, QueueId, RecordingId,
-    SeatId, TrunkId,
+    CallBackId, CallId, DestinationId, EventId, LegId, MarkId, MenuId, PromptId, QueueId,
+    RecordingId, SeatId, TrunkId,
 };
 use crate::phone::Number;
 use crate::screen::Mark;
@@ -60,6 +60,24 @@ pub enum EventKind {
     PromptStarted {
         prompt: PromptId,
         position: Option<u32>,
+    },
+    #[serde(rename = "ivr.started")]
+    MenuEntered { menu: MenuId },
+    /// A key of a caller in a menu, at a node of it.
+    #[serde(rename = "ivr.digit")]
+    MenuDigit {
+        menu: MenuId,
+        node: String,
+        digit: char,
+    },
+    /// `reason`: `chosen`, `announced`, `silence`, `wrong_key`, `time_up`, `fault`; or the call ended: `ended`. `queue` is
+    /// where he went.
+    #[serde(rename = "ivr.ended")]
+    MenuLeft {
+        menu: MenuId,
+        node: String,
+        reason: String,
+        queue: Option<QueueId>,
     },
     #[serde(rename = "queue.entered")]
     QueueEntered {

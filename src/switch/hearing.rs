@@ -29,6 +29,7 @@ impl Switch {
     /// Entry tone and greeting, once.
     pub(super) fn greet(&mut self, call: CallId) {
         self.timers.disarm(&TimerKey::Greeting(call));
+        self.begin_menu(call);
         let Some(unanswered) = self.call_mut(call).and_then(|c| c.unanswered_mut()) else {
             return;
         };
@@ -81,6 +82,7 @@ impl Switch {
     /// Media reports the end of a playback.
     pub(super) fn play_ended(&mut self, call: CallId, leg: LegId, play: PlayId) {
         if self.calls.get(&call).and_then(|c| c.caller_leg) == Some(leg) {
+            self.menu_played(call, play);
             return self.prompt_ended(call, Some(play));
         }
         let Some(talking) = self.call_mut(call).and_then(|c| c.talking_mut()) else {
@@ -254,7 +256,12 @@ impl Switch {
         sounds: Vec<Sound>,
         repeat: bool,
     ) -> Option<PlayId> {
-        let leg = self.calls.get(&call)?.caller_leg?;
+        let open = self.calls.get(&call)?;
+        let leg = open.caller_leg?;
+        let sounds = match &open.language {
+            Some(language) => sounds.into_iter().map(|s| s.spoken_in(language)).collect(),
+            None => sounds,
+        };
         self.play_to(call, leg, sounds, repeat)
     }
 

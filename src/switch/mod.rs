@@ -8,7 +8,7 @@
 //! Input -> due timers fire -> arrival | leg facts by party | command | seat | trunk | recording
 //!       -> free seats are offered, positions told, alarms settled -> Events, Effects
 //! ```
-//! One file per concern: arrival, hearing (what a waiting caller hears), offer, talk, party, listen, ending,
+//! One file per concern: arrival, menu, hearing (what a waiting caller hears), offer, talk, party, listen, ending,
 //! call_backs, screening, seats, trunks, ledger (alarms), commands, restart, timers, snapshot, picture (for people).
 
 mod arrival;
@@ -21,6 +21,7 @@ mod hearing;
 mod input;
 mod ledger;
 mod listen;
+mod menu;
 mod offer;
 mod party;
 mod picture;
@@ -42,7 +43,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use crate::acd;
-use crate::call::{Call, Capture, LegCommand, LegEvent, LegFact, Party};
+use crate::call::{Call, Capture, KeyPath, LegCommand, LegEvent, LegFact, Party};
 use crate::id::{CallBackId, CallId, EventId, IdSource, LegId, RecordingId, SeatId, TrunkId};
 use crate::time::Timestamp;
 
@@ -291,7 +292,7 @@ impl Switch {
         match fact {
             LegFact::Noted => {}
             LegFact::Misfit { what } => self.misfit(what),
-            LegFact::Digit { digit } => self.say(call, EventKind::DigitReceived { leg, digit }),
+            LegFact::Digit { digit } => self.digit(call, leg, digit, KeyPath::Signalling),
             LegFact::Trying
             | LegFact::Progressed { .. }
             | LegFact::Answered
@@ -314,9 +315,7 @@ impl Switch {
         match event {
             MediaEvent::RtpStarted => self.caller_heard(call, leg),
             MediaEvent::PlayEnded { play } => self.play_ended(call, leg, *play),
-            MediaEvent::Digit { digit, .. } => {
-                self.say(call, EventKind::DigitReceived { leg, digit: *digit });
-            }
+            MediaEvent::Digit { digit, .. } => self.digit(call, leg, *digit, KeyPath::Media),
             // Silence of the network alone ends nothing: the far side is asked in its dialog (invariant 1).
             MediaEvent::RtpLost { lost: true } => self.command_leg(leg, LegCommand::Probe),
             MediaEvent::RtpLost { lost: false } => {}

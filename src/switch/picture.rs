@@ -154,6 +154,7 @@ fn call_view(call: &Call, position: Option<u32>, screen: ScreenView) -> CallView
 
 fn state_of(call: &Call) -> CallState {
     match &call.phase {
+        Phase::InMenu(_) => CallState::InMenu,
         Phase::Unanswered(unanswered) if unanswered.offer.is_some() => CallState::Offered,
         Phase::Unanswered(unanswered) => match unanswered.hearing {
             Hearing::Nothing => CallState::Arriving,

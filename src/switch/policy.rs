@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::AnswerPolicy;
 use crate::id::{QueueId, SeatId, TrunkId};
+use crate::ivr::Menus;
 use crate::screen::Bounds;
 use crate::time::Millis;
 
@@ -24,6 +25,8 @@ pub struct Policy {
     /// What screening counts by.
     #[serde(default)]
     pub screening: Bounds,
+    #[serde(default)]
+    pub menus: Menus,
     /// Language folder of the prompts, such as `zh-CN`.
     pub language: String,
     /// Admits commands that plant faults (tests only).

@@ -52,11 +52,11 @@ impl Switch {
                     self.end_answered(call, cause, by);
                 }
             }
-            Phase::Unanswered(_) if lost => {
+            Phase::InMenu(_) | Phase::Unanswered(_) if lost => {
                 self.call_back_due(call, "lost");
                 self.end_call(call, Outcome::Lost, cause, by);
             }
-            Phase::Unanswered(_) => self.abandoned(call, cause),
+            Phase::InMenu(_) | Phase::Unanswered(_) => self.abandoned(call, cause),
             Phase::Talking(_) => {
                 if lost {
                     self.call_back_due(call, "lost");
@@ -111,7 +111,7 @@ impl Switch {
                 | Hearing::Music
                 | Hearing::People => "waiting",
             },
-            None => "waiting",
+            None => "menu",
         };
         let stage = stage.to_owned();
         self.say(call, EventKind::CallAbandoned { stage, waited_ms });
@@ -207,7 +207,7 @@ impl Switch {
         };
         let (caller, third) = (open.caller_leg.is_some(), open.third_is_up());
         match &open.phase {
-            Phase::Closing(_) => {}
+            Phase::InMenu(_) | Phase::Closing(_) => {}
             Phase::Unanswered(unanswered) => {
                 if unanswered.hearing == Hearing::People && !third {
                     self.set_hearing(call, Hearing::Between);

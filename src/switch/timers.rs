@@ -15,6 +15,8 @@ use crate::time::{Millis, Timestamp};
 pub(super) enum TimerKey {
     /// No ACK came: the greeting starts without it.
     Greeting(CallId),
+    /// A caller in a menu pressed nothing, or has been there long enough.
+    Menu(CallId),
     /// The carrier's limit for early media.
     AnswerLimit(CallId),
     WaitAlert(CallId),
@@ -49,6 +51,7 @@ impl TimerKey {
     pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Greeting(_) => "greeting",
+            Self::Menu(_) => "menu",
             Self::AnswerLimit(_) => "answer limit",
             Self::WaitAlert(_) => "wait alert",
             Self::StillWaiting(_) => "still waiting",
@@ -144,6 +147,7 @@ impl Switch {
     fn fire(&mut self, key: TimerKey) {
         match key {
             TimerKey::Greeting(call) => self.greet(call),
+            TimerKey::Menu(call) => self.menu_due(call),
             TimerKey::AnswerLimit(call) => self.answer_caller(call),
             TimerKey::WaitAlert(call) => self.wait_exceeded(call),
             TimerKey::StillWaiting(call) => self.still_waiting(call),
@@ -167,6 +171,7 @@ impl Switch {
     pub(super) fn disarm_waiting(&mut self, call: CallId) {
         for key in [
             TimerKey::Greeting(call),
+            TimerKey::Menu(call),
             TimerKey::AnswerLimit(call),
             TimerKey::WaitAlert(call),
             TimerKey::StillWaiting(call),

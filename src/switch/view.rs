@@ -121,6 +121,8 @@ pub struct MarkView {
 #[serde(rename_all = "snake_case")]
 pub enum CallState {
     Arriving,
+    /// Choosing in a menu.
+    InMenu,
     Greeting,
     Waiting,
     Offered,

@@ -1,6 +1,7 @@
 //! The enriched call record: a fold of one call's Events, valid against the published schema.
 
 use firstring::call_record::{CallRecord, DeliveryType, publish};
+use firstring::id::{MenuId, QueueId};
 use firstring::switch::{Event, EventKind};
 
 use crate::support::one_call;
@@ -144,4 +145,41 @@ fn schema_refuses_a_record_with_an_unknown_field_or_a_number_that_is_no_text() {
     let mut numeric = whole;
     numeric["caller"]["number"]["raw"] = serde_json::json!(13_800_138_000_u64);
     assert!(!schema.is_valid(&numeric));
+}
+
+#[test]
+fn way_through_a_menu_stands_in_the_record() {
+    let mut script = one_call::answered(0, "13800138000");
+    let menu = MenuId::from("info");
+    let digit = |node: &str, digit| EventKind::MenuDigit {
+        menu: menu.clone(),
+        node: node.to_owned(),
+        digit,
+    };
+    let kinds = [
+        EventKind::MenuEntered { menu: menu.clone() },
+        digit("main", '1'),
+        digit("more", '*'),
+        EventKind::MenuLeft {
+            menu: menu.clone(),
+            node: String::from("more"),
+            reason: String::from("chosen"),
+            queue: Some(QueueId::from("120")),
+        },
+    ];
+    let received = script.events[0].clone();
+    for (n, kind) in kinds.into_iter().enumerate() {
+        let event = Event {
+            kind,
+            ..received.clone()
+        };
+        script.events.insert(1 + n, event);
+        assert_valid(&fold(&script.events[..2 + n]));
+    }
+    let stay = fold(&script.events).menu.unwrap();
+    let keys: String = stay.keys.iter().map(|key| key.digit).collect();
+    assert_eq!((stay.id, keys.as_str()), (menu, "1*"));
+    assert_eq!(stay.reason.as_deref(), Some("chosen"));
+    assert_eq!(stay.queue, Some(QueueId::from("120")));
+    assert!(stay.end.is_some());
 }

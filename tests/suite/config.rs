@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use firstring::config::{Config, Fault, Origin, Origins, Severity, load_with};
 
 /// A folder with everything a good configuration names.
-struct Site {
+pub struct Site {
     dir: tempfile::TempDir,
 }
 
 impl Site {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let site = Self {
             dir: tempfile::tempdir().unwrap(),
         };
@@ -35,7 +35,7 @@ impl Site {
         site
     }
 
-    fn put(&self, name: &str, text: &str) -> PathBuf {
+    pub fn put(&self, name: &str, text: &str) -> PathBuf {
         let path = self.dir.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
@@ -48,7 +48,7 @@ impl Site {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
 
-    fn load(
+    pub fn load(
         &self,
         text: &str,
         variables: &[(&str, &str)],
@@ -80,7 +80,7 @@ impl Site {
     }
 }
 
-const GOOD: &str = r#"
+pub const GOOD: &str = r#"
 [centre]
 id = "sz120"
 name = "深圳市急救中心"
@@ -104,7 +104,7 @@ journal = "@/journal"
 database = "sqlite:@/firstring.db"
 "#;
 
-fn find<'f>(faults: &'f [Fault], key: &str) -> &'f Fault {
+pub fn find<'f>(faults: &'f [Fault], key: &str) -> &'f Fault {
     faults
         .iter()
         .find(|fault| fault.key == key)

@@ -20,9 +20,9 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     ("matrix.rs", &[L0]),
     ("geo.rs", &[L0]),
     ("clock.rs", &[L0]),
-    ("call/", &[L0]),
+    ("call/", &[L0, &["ivr"]]),
     ("acd/", &[L0, &["call"]]),
-    ("ivr/", &[L0, &["call"]]),
+    ("ivr/", &[L0]),
     ("conference/", &[L0, &["call"]]),
     ("screen/", &[L0, &["call"]]),
     (
@@ -51,7 +51,10 @@ const TABLE: &[(&str, &[&[&str]])] = &[
         "media/worker/",
         &[L0, &["call", "config", "switch", "clock"]],
     ),
-    ("config/", &[L0, &["call", "screen", "switch", "sip"]]),
+    (
+        "config/",
+        &[L0, &["call", "ivr", "screen", "switch", "sip"]],
+    ),
     ("enrich/", &[L0, &["call", "switch", "config", "clock"]]),
     (
         "store/",

@@ -56,6 +56,9 @@ pub(super) struct CallTruth {
     /// A seat ended its part of it.
     pub(super) seat_left: bool,
     pub(super) matrix: Matrix,
+    pub(super) called: String,
+    /// Until when its caller may be in a menu.
+    pub(super) menu_until: Option<Timestamp>,
     /// The caller's last playback, while it sounds; absent before the first.
     pub(super) playing: Option<Option<PlayId>>,
 }
@@ -304,6 +307,7 @@ impl Checker {
         for event in events {
             self.take_event(event)?;
         }
+        self.check_led_on()?;
         if let Some(call) = self.expected
             && !self.calls.contains_key(&call)
         {
@@ -343,7 +347,7 @@ impl Checker {
             return self.take_event_of_no_call(event);
         };
         if let EventKind::CallReceived { arrival, .. } = &event.kind {
-            self.receive(call, event, &arrival.ingress)?;
+            self.receive(call, event, arrival)?;
         }
         let Some(truth) = self.calls.get_mut(&call) else {
             return Err((2, format!("{call} speaks without having been received")));
@@ -362,11 +366,11 @@ impl Checker {
         self.take_call_event(call, event)
     }
 
-    fn receive(&mut self, call: CallId, event: &Event, ingress: &Ingress) -> Verdict {
+    fn receive(&mut self, call: CallId, event: &Event, arrival: &Arrival) -> Verdict {
         if self.expected != Some(call) || self.calls.contains_key(&call) {
             return Err((2, format!("call {call} was received without an INVITE")));
         }
-        let dialled_by = match ingress {
+        let dialled_by = match &arrival.ingress {
             Ingress::Seat(seat) => Some(seat.clone()),
             Ingress::Trunk(_) => None,
         };
@@ -383,6 +387,8 @@ impl Checker {
                 answered: false,
                 seat_left: false,
                 matrix: Matrix::silent(),
+                called: arrival.called.clone(),
+                menu_until: None,
                 playing: None,
             },
         );
@@ -432,6 +438,7 @@ impl Checker {
                 continue;
             };
             let told = match call.state {
+                CallState::InMenu => truth.outcome.is_none() && truth.menu_until.is_some(),
                 CallState::Arriving
                 | CallState::Greeting
                 | CallState::Waiting

@@ -5,6 +5,10 @@ use crate::call::{Cause, LegCommand, Target};
 use crate::id::{CallId, LegId};
 use crate::matrix::Matrix;
 use crate::switch::{Command, Effect, Event, EventKind, Input, InputKind, MediaCommand, Outcome};
+use crate::time::Millis;
+
+/// Nobody stays longer in a menu.
+const MENU_STAY_MAX: Millis = Millis::from_secs(60);
 
 impl Checker {
     /// Invariant 1: a caller's leg is ended by the caller, a seat's command or the carrier, never by us.
@@ -100,7 +104,14 @@ impl Checker {
         let Some(truth) = self.calls.get_mut(&call) else {
             return Ok(());
         };
-        if let EventKind::QueueEntered { again, .. } = &event.kind {
+        if let EventKind::MenuEntered { .. } = &event.kind {
+            if truth.called == "120" {
+                return Err((12, format!("call {call} dialled 120 and got a menu")));
+            }
+            truth.menu_until = Some(event.at + MENU_STAY_MAX);
+        } else if let EventKind::MenuLeft { .. } = &event.kind {
+            truth.menu_until = None;
+        } else if let EventKind::QueueEntered { again, .. } = &event.kind {
             self.entered += 1;
             let place = (!again, truth.received_at, self.entered, call);
             let rank = self.queue.partition_point(|p| *p < place);
@@ -249,6 +260,26 @@ impl Checker {
                 10,
                 format!("{:?} left call {call} and ended the rest", ended.leg),
             ));
+        }
+        Ok(())
+    }
+
+    /// Invariant 12: a caller who is there stands in the queue, talks, or is in a menu that ends in time.
+    pub(super) fn check_led_on(&self) -> Verdict {
+        for (call, truth) in &self.calls {
+            let in_menu = truth.menu_until.is_some_and(|until| self.now < until);
+            let there = self.caller_of(*call).is_some();
+            if truth.outcome.is_none()
+                && there
+                && !in_menu
+                && !self.in_queue(*call)
+                && self.talkers(*call) < 2
+            {
+                return Err((
+                    12,
+                    format!("nothing leads call {call} to a seat: {truth:?}"),
+                ));
+            }
         }
         Ok(())
     }

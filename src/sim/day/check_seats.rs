@@ -65,8 +65,12 @@ impl Checker {
         let call = self.reopening.unwrap_or(arrival.call);
         let dialled_by = self.calls.get(&call).and_then(|c| c.dialled_by.as_ref());
         let free = self.ready.iter().any(|seat| Some(seat) != dialled_by);
+        let in_menu = self
+            .calls
+            .get(&call)
+            .is_some_and(|c| c.menu_until.is_some());
         let begins = self.expected == Some(call) || self.reopening == Some(call);
-        if !begins || arrival.refused_capacity || !free {
+        if !begins || arrival.refused_capacity || !free || in_menu {
             return Ok(());
         }
         if self.waiting() > 1 {

@@ -39,6 +39,8 @@ pub struct Summary {
     pub abandoned: u64,
     pub lost: u64,
     pub refused: u64,
+    /// Callers who were led into a menu.
+    pub in_menu: u64,
     /// Times a seat was rung.
     pub offers: u64,
     /// Third parties that joined.
@@ -68,6 +70,7 @@ impl Summary {
         self.abandoned += other.abandoned;
         self.lost += other.lost;
         self.refused += other.refused;
+        self.in_menu += other.in_menu;
         self.offers += other.offers;
         self.joined += other.joined;
         self.listened += other.listened;
@@ -183,13 +186,14 @@ impl fmt::Display for Campaign {
         let t = &self.total;
         writeln!(
             f,
-            "sim: {} calls ({} answered, {} abandoned, {} lost, {} refused), {} offers, {} third parties joined, {} \
+            "sim: {} calls ({} answered, {} abandoned, {} lost, {} refused), {} in menus, {} offers, {} third parties joined, {} \
              listened to, {} requeued, {} restarts, {} reopened, {} inputs, {} events, {} virtual hours",
             t.calls,
             t.answered,
             t.abandoned,
             t.lost,
             t.refused,
+            t.in_menu,
             t.offers,
             t.joined,
             t.listened,

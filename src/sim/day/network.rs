@@ -2,7 +2,7 @@
 //! it is acknowledged arrives in the end and in order per dialog; a provisional response may be lost for good.
 
 use super::world::{Happening, World};
-use crate::call::{Cause, DialogState, Invite, LegCommand, LegEvent, Target};
+use crate::call::{Cause, DialogState, Invite, KeyPath, LegCommand, LegEvent, Target};
 use crate::id::{LegId, SeatId};
 use crate::switch::{InputKind, MediaEvent};
 use crate::time::{Millis, Timestamp};
@@ -51,7 +51,8 @@ pub(super) enum FarAct {
     /// It says nothing for a minute but is there.
     Mute,
     Hold(bool),
-    Digit,
+    /// A key, by SIP INFO or RFC 4733.
+    Press(char, KeyPath),
     /// Our 200 reached it: it acknowledges.
     Acknowledge,
     /// Our CANCEL, BYE or final response reached it.
@@ -119,8 +120,8 @@ impl World {
             }
             (Stage::Early | Stage::Up, FarAct::Mute) => self.falls_silent(leg),
             (Stage::Up, FarAct::Hold(held)) => self.repeats(leg, LegEvent::FarHold { held }),
-            (Stage::Early | Stage::Up, FarAct::Digit) => {
-                self.repeats(leg, LegEvent::Digit { digit: '1' });
+            (Stage::Early | Stage::Up, FarAct::Press(digit, path)) => {
+                self.press(leg, digit, path);
             }
             (Stage::Early | Stage::Up, FarAct::Released(cause)) => {
                 dialog.stage = Stage::Over;
@@ -140,6 +141,18 @@ impl World {
                 | FarAct::HangUp,
             )
             | (Stage::Over, _) => {}
+        }
+    }
+
+    fn press(&mut self, leg: LegId, digit: char, path: KeyPath) {
+        match path {
+            KeyPath::Signalling => self.repeats(leg, LegEvent::Digit { digit }),
+            KeyPath::Media => {
+                let after = self.chance.span(5, 80);
+                let duration_ms = 120;
+                let event = MediaEvent::Digit { digit, duration_ms };
+                self.reaches(after, InputKind::Media { leg, event });
+            }
         }
     }
 

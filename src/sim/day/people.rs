@@ -5,8 +5,8 @@ use uuid::Uuid;
 
 use super::Violation;
 use super::network::{End, FarAct};
-use super::world::{Happening, World};
-use crate::call::{Arrival, DialogState, Ingress};
+use super::world::{Happening, MENU_NUMBER, World};
+use crate::call::{Arrival, DialogState, Ingress, KeyPath};
 use crate::id::{CallBackId, CallId, CommandId, DestinationId, LegId, SeatId, TrunkId};
 use crate::switch::{
     Actor, AlarmCode, Command, CommandReply, DispatchReport, Effect, Event, EventKind, Finding,
@@ -222,12 +222,17 @@ impl World {
             16..20 => Ingress::Trunk(TrunkId::from("unheard-of")),
             _ => Ingress::Trunk(TrunkId::from("ct")),
         };
+        let called = if self.chance.percent(15) {
+            MENU_NUMBER
+        } else {
+            "120"
+        };
         let arrival = Arrival {
             call,
             leg,
             ingress,
             invite_key: format!("{leg}"),
-            called: String::from("120"),
+            called: called.to_owned(),
             caller: number.clone(),
             caller_name: None,
             anonymous: number.is_empty(),
@@ -246,6 +251,9 @@ impl World {
             self.open_dialog(leg, End::Caller { number });
             self.invites.insert(leg, arrival.clone());
             self.plan_patience(leg, Millis(0));
+            if called == MENU_NUMBER {
+                self.plan_keys(leg);
+            }
         }
         if self.chance.percent(3) {
             let after = self.chance.span(500, 4_000);
@@ -267,8 +275,27 @@ impl World {
         // Nothing of a caller can overtake his INVITE.
         self.plan_far(Millis(from.0 + after.0.max(400)), leg, act);
         if self.chance.percent(10) {
-            self.plan_far(Millis(from.0 + 3_000), leg, FarAct::Digit);
+            let press = FarAct::Press('1', KeyPath::Signalling);
+            self.plan_far(Millis(from.0 + 3_000), leg, press);
             self.plan_far(Millis(from.0 + 5_000), leg, FarAct::Mute);
+        }
+    }
+
+    /// Right keys, wrong ones, or none; some phones send each both ways.
+    fn plan_keys(&mut self, leg: LegId) {
+        let paths: &[KeyPath] = match self.chance.below(3) {
+            0 => &[KeyPath::Signalling],
+            1 => &[KeyPath::Media],
+            _ => &[KeyPath::Media, KeyPath::Signalling],
+        };
+        let mut at = Millis(500);
+        for _ in 0..self.chance.below(5) {
+            at = Millis(at.0 + self.chance.tail(4_000).0);
+            let key = self.chance.pick(&['1', '1', '2', '8', '9', '#']).copied();
+            for path in paths {
+                let act = FarAct::Press(key.unwrap_or('1'), *path);
+                self.plan_far(at, leg, act);
+            }
         }
     }
 

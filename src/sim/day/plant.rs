@@ -47,6 +47,10 @@ pub enum Plant {
     DeafParty,
     /// 10: a third party that leaves ends the talk of the others.
     LeavingEndsRest,
+    /// 12: nothing wakes the switch for a caller in a menu.
+    MenuDeadlineForgotten,
+    /// 12: a caller who leaves a menu is in no queue.
+    MenuEndsNowhere,
     /// 0: a waiting caller's music is never started.
     SilentQueue,
 }
@@ -70,11 +74,12 @@ impl Plant {
             Self::RepeatGetsNewId | Self::RevisionLost => 8,
             Self::LegInTwoCalls | Self::AlarmForgotten => 9,
             Self::DeafParty | Self::LeavingEndsRest => 10,
+            Self::MenuDeadlineForgotten | Self::MenuEndsNowhere => 12,
         }
     }
 
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::SilentQueue,
         Self::TimerHangsUp,
         Self::LostSeatEndsCaller,
@@ -95,6 +100,8 @@ impl Plant {
         Self::AlarmForgotten,
         Self::DeafParty,
         Self::LeavingEndsRest,
+        Self::MenuDeadlineForgotten,
+        Self::MenuEndsNowhere,
     ];
 }
 
@@ -131,6 +138,12 @@ impl Plant {
             }
             Self::LostSeatEndsCaller => step.end_caller_of_lost_seat(),
             Self::SecondOutcome => step.say_end_twice(),
+            Self::MenuEndsNowhere => {
+                let left = |e: &Event| matches!(e.kind, EventKind::MenuLeft { .. });
+                if step.events.iter().any(left) {
+                    step.silence(|kind| matches!(kind, EventKind::QueueEntered { .. }));
+                }
+            }
             Self::CallBackForgotten => {
                 step.silence(|kind| matches!(kind, EventKind::CallBackDue { .. }));
             }
@@ -175,6 +188,7 @@ impl Plant {
             // These break the state, the journal or the delivery, not a step's output.
             Self::OfferForgotten
             | Self::QueueTurned
+            | Self::MenuDeadlineForgotten
             | Self::JournalLosesInput
             | Self::StateDriftsFromEvents
             | Self::RepeatGetsNewId
@@ -191,7 +205,17 @@ impl Plant {
 
     /// Breaks the state itself, where that is the fault.
     pub(super) fn spoil_state(self, switch: &mut Switch) {
+        let mut place = "/switch/queue";
         let change: fn(&mut serde_json::Value) = match self {
+            Self::MenuDeadlineForgotten => {
+                place = "/switch/timers";
+                |timers| {
+                    let is_menu = |timer: &serde_json::Value| timer.pointer("/1/menu").is_some();
+                    if let Some(timers) = timers.as_array_mut() {
+                        timers.retain(|timer| !is_menu(timer));
+                    }
+                }
+            }
             Self::OfferForgotten => |entries| {
                 for entry in entries.as_array_mut().into_iter().flatten() {
                     if let Some(offered) = entry.get_mut("offered") {
@@ -205,6 +229,7 @@ impl Plant {
                 }
             },
             Self::TimerHangsUp
+            | Self::MenuEndsNowhere
             | Self::LostSeatEndsCaller
             | Self::SecondOutcome
             | Self::CallBackForgotten
@@ -224,7 +249,7 @@ impl Plant {
             | Self::SilentQueue => return,
         };
         if let Ok(mut written) = switch.snapshot()
-            && let Some(queue) = written.pointer_mut("/switch/queue")
+            && let Some(queue) = written.pointer_mut(place)
         {
             change(queue);
             if let Ok(spoiled) = Switch::restore(&written) {

@@ -24,6 +24,7 @@ fn every_invariant_holds_over_many_days() {
         "{total:?}"
     );
     assert!(total.joined > 0 && total.listened > 0, "{total:?}");
+    assert!(total.in_menu > 0, "{total:?}");
     assert!(total.requeued > 0 && total.refused > 0, "{total:?}");
     assert!(total.reopened > 0, "{total:?}");
 }
@@ -69,6 +70,8 @@ planted! {
     planted_forgotten_alarm_is_caught: AlarmForgotten,
     planted_deaf_party_is_caught: DeafParty,
     planted_leaving_party_that_ends_the_rest_is_caught: LeavingEndsRest,
+    planted_menu_without_a_deadline_is_caught: MenuDeadlineForgotten,
+    planted_menu_that_ends_nowhere_is_caught: MenuEndsNowhere,
 }
 
 #[test]
@@ -76,6 +79,6 @@ fn every_plant_has_its_test() {
     let checked: std::collections::BTreeSet<_> = Plant::ALL.iter().map(|p| p.invariant()).collect();
     assert_eq!(
         checked.into_iter().collect::<Vec<_>>(),
-        [0, 1, 2, 3, 4, 6, 7, 8, 9, 10]
+        [0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 12]
     );
 }

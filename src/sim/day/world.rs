@@ -12,7 +12,8 @@ use super::plant::{People, Plant, Step};
 use super::restart::Journal;
 use super::{Summary, Violation};
 use crate::call::{AnswerPolicy, Arrival, LegEvent};
-use crate::id::{CallId, LegId, QueueId, RecordingId, SeatId, TrunkId};
+use crate::id::{CallId, LegId, MenuId, PromptId, QueueId, RecordingId, SeatId, TrunkId};
+use crate::ivr::{Entry, Goal, Menu, Menus, Node};
 use crate::switch::{
     Centre, Effect, Event, Input, InputKind, Policy, SeatPolicy, Strategy, Switch, Timers,
     TrunkPolicy,
@@ -21,6 +22,8 @@ use crate::time::{Millis, Timestamp};
 
 /// 2025-11-22 08:30 in China.
 const START_MICROS: i64 = 1_763_771_400_000_000;
+/// Answered by a menu.
+pub(super) const MENU_NUMBER: &str = "88886666";
 /// The longest talk that may still be going on when the day ends, and then what is left must settle by itself.
 const EVENING: Millis = Millis::from_secs(15 * 60);
 /// Longest day.
@@ -300,12 +303,13 @@ impl World {
         if let Some(plant) = self.plant
             && !self.planted
             && self.is_late()
-            && self.checker.waiting() >= 2
+            && (self.checker.waiting() >= 2 || plant == Plant::MenuDeadlineForgotten)
         {
             let before = self.switch.state_hash();
             plant.spoil_state(&mut self.switch);
-            self.planted = self.switch.state_hash() != before;
-            if self.planted {
+            let spoiled = self.switch.state_hash() != before;
+            self.planted = spoiled && plant != Plant::MenuDeadlineForgotten;
+            if spoiled {
                 self.journal = Journal::begin(&self.switch);
             }
         }
@@ -365,6 +369,8 @@ impl Summary {
                 }
             } else if let EventKind::CallReopened { .. } = &event.kind {
                 self.reopened += 1;
+            } else if let EventKind::MenuEntered { .. } = &event.kind {
+                self.in_menu += 1;
             } else if let EventKind::SeatRinging { .. } = &event.kind {
                 self.offers += 1;
             } else if let EventKind::PartyJoined { .. } = &event.kind {
@@ -375,6 +381,45 @@ impl Summary {
                 self.requeued += 1;
             }
         }
+    }
+}
+
+/// One menu of two levels; its second node speaks another language.
+fn menus() -> Menus {
+    let node = |name: &str, keys: &[(char, Goal)], language: Option<&str>, then: Goal| Node {
+        prompts: vec![PromptId::from(name)],
+        keys: keys.iter().cloned().collect(),
+        key_wait: Millis::from_secs(5),
+        repeats: 1,
+        then,
+        language: language.map(str::to_owned),
+    };
+    let queue = || Goal::Queue(QueueId::from("main"));
+    let to = |name: &str| Goal::Node(name.to_owned());
+    let top = node("top", &[('1', to("more")), ('2', queue())], None, queue());
+    let more = node(
+        "more",
+        &[('1', to("top")), ('8', queue())],
+        Some("en"),
+        to("top"),
+    );
+    let tree = Menu {
+        start: String::from("top"),
+        queue: QueueId::from("main"),
+        stay: Millis::from_secs(60),
+        nodes: [(String::from("top"), top), (String::from("more"), more)].into(),
+    };
+    Menus {
+        trees: [(MenuId::from("info"), tree)].into(),
+        entries: vec![Entry {
+            menu: MenuId::from("info"),
+            called: vec![MENU_NUMBER.to_owned(), String::from("120")],
+            trunks: Vec::new(),
+            hours: None,
+        }],
+        notice: None,
+        emergency: vec![String::from("120")],
+        on_emergency: false,
     }
 }
 
@@ -431,6 +476,7 @@ fn policy(chance: &mut Chance) -> Policy {
         .into(),
         shared_numbers: vec![String::from("+8675588880000")],
         screening: crate::screen::Bounds::default(),
+        menus: menus(),
         language: String::from("zh-CN"),
         allow_faults: false,
         recording: true,

@@ -7,6 +7,7 @@
 mod commands;
 mod ledger;
 mod listening;
+mod menus;
 mod offering;
 mod parties;
 mod restart;
@@ -71,6 +72,7 @@ pub(super) fn policy() -> Policy {
         .into(),
         shared_numbers: vec![String::from("+8675588880000")],
         screening: crate::screen::Bounds::default(),
+        menus: crate::ivr::Menus::default(),
         language: String::from("zh-CN"),
         allow_faults: false,
         recording: true,
