@@ -271,8 +271,9 @@ fn start_readers(
 }
 
 /// The sounds there are; what is missing is an alarm, never a reason to take no calls.
-fn load_prompts(config: &Config, inputs: &mpsc::Sender<InputKind>) -> Prompts {
-    let (prompts, mut faults) = Prompts::load(&config.prompts, &config.policy.language);
+fn load_prompts(config: &Config) -> (Prompts, InputKind) {
+    let others = config.policy.menus.languages();
+    let (prompts, mut faults) = Prompts::load(&config.prompts, &config.policy.language, others);
     faults.extend(prompts.require(crate::switch::prompts_played()).err());
     let detail: Vec<String> = faults.iter().map(ToString::to_string).collect();
     for fault in &detail {
@@ -284,9 +285,7 @@ fn load_prompts(config: &Config, inputs: &mpsc::Sender<InputKind>) -> Prompts {
         raised: !detail.is_empty(),
         detail: detail.join(". "),
     };
-    // The inbox is nearly empty at start.
-    drop(inputs.try_send(alarm));
-    prompts
+    (prompts, alarm)
 }
 
 /// Start everything.
@@ -298,7 +297,8 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
     let memory = Memory::open(&config).await?;
     let channels = Channels::new();
     memory.say_started(&config, &channels.inputs).await;
-    let prompts = load_prompts(&config, &channels.inputs);
+    let (prompts, alarm) = load_prompts(&config);
+    drop(channels.inputs.send(alarm).await);
     let hands = Hands::start(&config, prompts, &memory, &channels.inputs)?;
     let (mut readers, progress) = start_readers(&config, &memory, &hands, &channels)?;
 
@@ -413,13 +413,20 @@ impl Engine {
         Duration::from_millis(self.app.vitals.health().owner_beat_ms)
     }
 
-    /// Take over a new configuration while running: policy, trunks, seats, profiles, API tokens. What needs a restart
+    /// Take over a new configuration while running: policy, menus and their prompts, trunks, seats, profiles, API tokens. What needs a restart
     /// (listeners, media ports, directories, database, the API's address) stays as it is.
     pub async fn reload(&self, config: &Config) {
         // First: whoever was dismissed is out before anything can wait.
         self.app
             .gatekeeper
             .replace_tokens(config.api.tokens.clone());
+        // Before the menus that name them.
+        let read = config.clone();
+        if let Ok((prompts, alarm)) = tokio::task::spawn_blocking(move || load_prompts(&read)).await
+        {
+            self.plane.replace_prompts(prompts);
+            drop(self.inputs.send(alarm).await);
+        }
         drop(
             self.inputs
                 .send(InputKind::PolicyChanged {

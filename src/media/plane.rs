@@ -15,7 +15,7 @@ mod watch;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc::Sender;
@@ -63,7 +63,7 @@ pub struct Plane {
 
 struct Inner {
     advertised: std::net::IpAddr,
-    prompts: Arc<Prompts>,
+    prompts: RwLock<Arc<Prompts>>,
     ports: Arc<Ports>,
     directory: Mutex<Directory>,
     tap_control: SyncSender<TapControl>,
@@ -87,6 +87,15 @@ impl Plane {
                 .map_or(1, |cores| cores.get().saturating_sub(1).max(1)),
             count => count,
         }
+    }
+
+    /// Sounds that are played from now on; what plays goes on as it is.
+    pub fn replace_prompts(&self, prompts: Prompts) {
+        *self
+            .inner
+            .prompts
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Arc::new(prompts);
     }
 
     /// Start the workers.
@@ -139,7 +148,7 @@ impl Plane {
         let workers = start_workers(taps, &events, tuning)?;
         let inner = Arc::new(Inner {
             advertised: config.advertised.unwrap_or(config.bind),
-            prompts,
+            prompts: RwLock::new(prompts),
             ports,
             directory: Mutex::new(Directory::new(workers.len())),
             tap_control,
@@ -342,7 +351,8 @@ impl Inner {
     }
 
     fn player(&self, play: PlayId, sounds: &[Sound], repeat: bool) -> Player {
-        let (items, unknown) = self.prompts.resolve(sounds);
+        let prompts = Arc::clone(&self.prompts.read().unwrap_or_else(PoisonError::into_inner));
+        let (items, unknown) = prompts.resolve(sounds);
         for prompt in unknown {
             tracing::error!(%prompt, "prompt does not exist, it is left out");
         }

@@ -73,22 +73,22 @@ pub struct Prompts {
 }
 
 impl Prompts {
-    /// Read every `<dir>/<language>/*.wav` and `<dir>/music/hold.wav`. A file `entry.wav` replaces the entry tone.
+    /// Read every `<dir>/<language>/*.wav` and `<dir>/music/hold.wav`. A file `entry.wav` replaces the entry tone. The sounds of
+    /// `others`, languages that menus offer, are named `en/greeting`.
     ///
     /// What cannot be used is left out and told; the ring-back tone stands in for the music.
     #[must_use]
-    pub fn load(dir: &Path, language: &str) -> (Self, Vec<PromptError>) {
+    pub fn load<'a>(
+        dir: &Path,
+        language: &str,
+        others: impl IntoIterator<Item = &'a str>,
+    ) -> (Self, Vec<PromptError>) {
         let folder = dir.join(language);
         let mut faults = Vec::new();
-        let mut clips = BTreeMap::new();
-        for path in wav_files(&folder, &mut faults) {
-            let Some(id) = path.file_stem().and_then(|stem| stem.to_str()) else {
-                continue;
-            };
-            match read_clip(&path) {
-                Ok(clip) => drop(clips.insert(PromptId::from(id), clip)),
-                Err(fault) => faults.push(fault),
-            }
+        let mut clips = read_folder(&folder, "", &mut faults);
+        for other in others {
+            let prefix = format!("{other}/");
+            clips.extend(read_folder(&dir.join(other), &prefix, &mut faults));
         }
         let music = read_clip(&dir.join("music").join("hold.wav")).unwrap_or_else(|fault| {
             faults.push(fault);
@@ -136,7 +136,7 @@ impl Prompts {
         self.clips.get(id)
     }
 
-    /// What to play for `sounds`; unknown announcements are left out and told.
+    /// What to play for `sounds`; what misses in another language is played in the centre's, what is unknown left out and told.
     #[must_use]
     pub fn resolve(&self, sounds: &[Sound]) -> (Vec<Item>, Vec<PromptId>) {
         let mut items = Vec::with_capacity(sounds.len());
@@ -144,7 +144,8 @@ impl Prompts {
         for sound in sounds {
             let clip = match sound {
                 Sound::Prompt(id) => {
-                    let Some(clip) = self.clips.get(id) else {
+                    let own = || self.clips.get(&PromptId::from(id.0.split_once('/')?.1));
+                    let Some(clip) = self.clips.get(id).or_else(own) else {
                         unknown.push(id.clone());
                         continue;
                     };
@@ -164,6 +165,24 @@ impl Prompts {
         }
         (items, unknown)
     }
+}
+
+fn read_folder(
+    folder: &Path,
+    prefix: &str,
+    faults: &mut Vec<PromptError>,
+) -> BTreeMap<PromptId, Arc<Clip>> {
+    let mut clips = BTreeMap::new();
+    for path in wav_files(folder, faults) {
+        let Some(id) = path.file_stem().and_then(|stem| stem.to_str()) else {
+            continue;
+        };
+        match read_clip(&path) {
+            Ok(clip) => drop(clips.insert(PromptId(format!("{prefix}{id}")), clip)),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    clips
 }
 
 fn wav_files(folder: &Path, faults: &mut Vec<PromptError>) -> Vec<PathBuf> {
@@ -311,7 +330,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write(&dir.path().join("zh-CN/greeting.wav"), 8000, &[1000; 800]);
         write(&dir.path().join("music/hold.wav"), 8000, &[2000; 8000]);
-        let (prompts, faults) = Prompts::load(dir.path(), "zh-CN");
+        let (prompts, faults) = Prompts::load(dir.path(), "zh-CN", []);
         assert!(faults.is_empty(), "{faults:?}");
         let clip = prompts.clip(&PromptId::from("greeting")).unwrap();
         assert_eq!(clip.bytes(Codec::Pcmu), [Codec::Pcmu.encode(1000); 800]);
@@ -336,10 +355,33 @@ mod tests {
     }
 
     #[test]
+    fn another_language_is_played_where_it_is_and_the_centres_own_where_it_misses() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&dir.path().join("zh-CN/greeting.wav"), 8000, &[1000; 800]);
+        write(&dir.path().join("zh-CN/ask.wav"), 8000, &[1000; 240]);
+        write(&dir.path().join("en/greeting.wav"), 8000, &[1000; 400]);
+        write(&dir.path().join("music/hold.wav"), 8000, &[2000; 8000]);
+        let (prompts, faults) = Prompts::load(dir.path(), "zh-CN", ["en"]);
+        assert!(faults.is_empty(), "{faults:?}");
+        let samples = |id: &str| {
+            let (items, unknown) = prompts.resolve(&[Sound::Prompt(id.into())]);
+            assert!(unknown.is_empty(), "{unknown:?}");
+            match &items[..] {
+                [Item::Clip(clip)] => clip.bytes(Codec::Pcmu).len(),
+                other => panic!("{id} gives {} items", other.len()),
+            }
+        };
+        assert_eq!((samples("greeting"), samples("en/greeting")), (800, 400));
+        assert_eq!(samples("en/ask"), 240);
+        let (_, unknown) = prompts.resolve(&[Sound::Prompt("en/nothing".into())]);
+        assert_eq!(unknown, [PromptId::from("en/nothing")]);
+    }
+
+    #[test]
     fn a_missing_or_wrong_file_is_named_with_its_path_and_the_others_are_played() {
         let dir = tempfile::tempdir().unwrap();
         let told = || {
-            let (prompts, faults) = Prompts::load(dir.path(), "zh-CN");
+            let (prompts, faults) = Prompts::load(dir.path(), "zh-CN", []);
             let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
             (prompts, texts.join("; "))
         };
