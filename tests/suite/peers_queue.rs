@@ -103,7 +103,7 @@ async fn a_seat_silent_for_eight_seconds_gives_way_and_the_caller_keeps_his_plac
 
 /// Normalised correlation of `clip` with the best-fitting place of `heard`, and that place. The place is found by the clip's
 /// loudest 50 ms.
-fn best_fit(heard: &[i16], clip: &[i16]) -> (f64, usize) {
+pub fn best_fit(heard: &[i16], clip: &[i16]) -> (f64, usize) {
     const ANCHOR: usize = 400;
     let energy = |part: &[i16]| part.iter().map(|s| f64::from(*s).powi(2)).sum::<f64>();
     let product = |a: &[i16], b: &[i16]| {
@@ -132,6 +132,14 @@ fn best_fit(heard: &[i16], clip: &[i16]) -> (f64, usize) {
     let part = &heard[place - at..place - at + clip.len()];
     let fit = product(part, clip) / (energy(part) * energy(clip)).sqrt().max(1.0);
     (fit, place - at)
+}
+
+/// A prompt as it sounds over A-law.
+pub fn clip(prompts: &std::path::Path, name: &str) -> Vec<i16> {
+    let wav = read_wav(&prompts.join(format!("{name}.wav")));
+    assert_eq!((wav.hz, wav.channels.len()), (8000, 1));
+    let coded = wav.channels[0].iter().map(|s| alaw_decode(alaw_encode(*s)));
+    coded.collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,12 +173,7 @@ async fn the_second_caller_hears_that_all_are_busy_and_how_many_wait_before_him(
         second.audio_from(0).len() > from + 8000 * 6
     })
     .await;
-    let clip = |name: &str| -> Vec<i16> {
-        let wav = read_wav(&prompts.join(format!("{name}.wav")));
-        assert_eq!((wav.hz, wav.channels.len()), (8000, 1));
-        let coded = wav.channels[0].iter().map(|s| alaw_decode(alaw_encode(*s)));
-        coded.collect()
-    };
+    let clip = |name: &str| clip(&prompts, name);
     let heard = second.audio_from(0);
     let heard = &heard[from.saturating_sub(4000)..];
     let mut end = 0;

@@ -70,6 +70,7 @@ impl Place {
                 .map(|pair| pair.split_once(' ').expect("a pair"))
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .to_vec(),
+            called: String::from("0755120"),
             command,
         }
     }
@@ -80,6 +81,7 @@ pub struct Scenario {
     name: String,
     at: SocketAddr,
     keys: Vec<(String, String)>,
+    called: String,
     command: Command,
 }
 
@@ -91,16 +93,22 @@ impl Scenario {
         self
     }
 
+    /// Another number than 120.
+    pub fn dials(mut self, called: &str) -> Self {
+        called.clone_into(&mut self.called);
+        self
+    }
+
     /// Over TCP, one connection.
     pub fn tcp(mut self) -> Self {
         self.command.args(["-t", "t1"]);
         self
     }
 
-    /// Call 120 at `server`, once.
+    /// Call at `server`, once.
     pub fn call(mut self, server: SocketAddr) -> Sipp {
         self.command
-            .args(["-m", "1", "-s", "0755120", "-cid_str", "only-%p@sipp"])
+            .args(["-m", "1", "-s", &self.called, "-cid_str", "only-%p@sipp"])
             .arg(server.to_string());
         self.start()
     }
