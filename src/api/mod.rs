@@ -4,7 +4,9 @@
 mod auth;
 mod calls;
 mod commands;
+mod evidence;
 mod live;
+mod marks;
 mod ops;
 mod problem;
 mod recordings;
@@ -28,6 +30,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use auth::{Caller, Gatekeeper};
 pub use commands::{Commands, SubmitError};
+pub use evidence::{EvidenceError, Signer};
 pub use ops::{ClockState, Health, Vitals};
 pub use problem::Problem;
 pub use recordings::Playbacks;
@@ -55,6 +58,8 @@ pub struct App {
     pub vitals: Arc<dyn Vitals>,
     /// Served over TLS.
     pub secure: bool,
+    /// Signs the evidence of marks, when there is a key.
+    pub evidence: Option<Arc<Signer>>,
     /// Who plays which recording now.
     pub playbacks: Playbacks,
     /// Takes what was refused to whom.
@@ -102,6 +107,7 @@ impl App {
         (name = "calls", description = "Open calls: look and command"),
         (name = "supervision", description = "Listening to calls"),
         (name = "call_backs", description = "Callers to be called back"),
+        (name = "marks", description = "Human verdicts on numbers (骚扰标记), and their evidence; nothing is ever blocked"),
         (name = "records", description = "Call records, their deliveries, and the feed of events"),
         (name = "recordings", description = "Audio and its picture; each playback is audited"),
         (name = "modules", description = "Reports of dispatch modules"),
@@ -158,6 +164,7 @@ fn versioned() -> OpenApiRouter<Arc<App>> {
             calls::routes()
                 .merge(records::routes())
                 .merge(recordings::routes())
+                .merge(marks::routes())
                 .merge(live::routes()),
         )
         .merge(ops::routes())

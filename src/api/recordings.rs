@@ -222,16 +222,19 @@ impl App {
             .as_array()
             .and_then(|all| all.iter().rev().find(|one| which.is(one)).cloned());
         let sealed = sealed.ok_or_else(|| Problem::unknown("sealed recording of call", call))?;
-        let relative = FilePath::new(sealed["uri"].as_str().unwrap_or_default());
-        // Paths are made by the recorder; anything that could leave its directory is not one of them.
-        if relative
-            .components()
-            .any(|part| !matches!(part, std::path::Component::Normal(_)))
-        {
-            return Err(Problem::unknown("recording of call", call));
-        }
-        let path = self.recordings.join(relative);
+        let path = self.file_of(&sealed);
+        let path = path.ok_or_else(|| Problem::unknown("recording of call", call))?;
         Ok((sealed, path))
+    }
+
+    /// The file of a sealed recording. Paths are made by the recorder; anything that could leave its directory is not one
+    /// of them.
+    pub(super) fn file_of(&self, sealed: &Value) -> Option<PathBuf> {
+        let relative = FilePath::new(sealed["uri"].as_str().unwrap_or_default());
+        let inside = relative
+            .components()
+            .all(|part| matches!(part, std::path::Component::Normal(_)));
+        inside.then(|| self.recordings.join(relative))
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
     let (queue, strategy) = queue(root.section("queue"));
     let timers = timers(root.section("timers"));
     let screening = screening(root.section("screening"));
+    let evidence_key = evidence(root.section("evidence"));
     let (allow_faults, recorded) = testing(root.section("testing"));
     let (prompts, language) = prompts(root.section("prompts"));
     let (seats, accounts) = seats(&root);
@@ -75,6 +76,7 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
         api: api?,
         destinations,
         enrich,
+        evidence_key,
         prompts,
     })
 }
@@ -247,6 +249,18 @@ fn screening(section: Section<'_>) -> Bounds {
     };
     section.close();
     bounds
+}
+
+/// The key that signs the evidence of marks. Without it there are no bundles, and calls go on.
+fn evidence(section: Section<'_>) -> Option<PathBuf> {
+    let key = section.path("key_file");
+    if let Some(key) = &key
+        && let Err(complaint) = disk::private_key(&key.value)
+    {
+        complain(section.reader, key, complaint);
+    }
+    section.close();
+    key.map(|key| key.value)
 }
 
 /// The folder beside the configuration file, else in the working directory, else the installed one.

@@ -24,6 +24,8 @@ pub struct Config {
     pub api: Api,
     pub destinations: Vec<Destination>,
     pub enrich: Enrich,
+    /// Ed25519 key in PEM that signs the evidence of marks.
+    pub evidence_key: Option<PathBuf>,
     /// Directory of prompts; `<dir>/<language>/<id>.wav`, `<dir>/music/hold.wav`.
     pub prompts: PathBuf,
 }

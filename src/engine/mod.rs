@@ -147,6 +147,8 @@ struct Memory {
     journal: Journal,
     store: Store,
     switch: Switch,
+    /// The journal's state could not be read whole; what must outlive it is folded from its Events.
+    state_lost: bool,
     /// Random beginning of this process's ids.
     seed: u64,
 }
@@ -160,11 +162,12 @@ impl Memory {
         let (journal, recovered) = Journal::open(&config.store.journal, options)?;
         let store = Store::open(&config.store.database).await?;
         let seed = Clock::process().now().as_micros().unsigned_abs();
-        let switch = recovery::recover(recovered, seed, &config.policy);
+        let (switch, state_lost) = recovery::recover(recovered, seed, &config.policy);
         Ok(Self {
             journal,
             store,
             switch,
+            state_lost,
             seed,
         })
     }
@@ -260,6 +263,10 @@ fn start_readers(
         inputs: inputs.clone(),
     };
     readers.spawn("watch", watch.run());
+    if memory.state_lost {
+        let remembered = recovery::remember(memory.journal.reader(), inputs.clone());
+        readers.spawn("marks", remembered);
+    }
     if let Some(task) = hands.endpoint.take_task() {
         readers.spawn("sip", async move { drop(task.await) });
     }
@@ -286,6 +293,15 @@ fn load_prompts(config: &Config) -> (Prompts, InputKind) {
         detail: detail.join(". "),
     };
     (prompts, alarm)
+}
+
+/// The key that signs evidence; a bad one is told and costs only the bundles.
+fn evidence_signer(config: &Config) -> Option<Arc<api::Signer>> {
+    let loaded = api::Signer::load(config.evidence_key.as_ref()?);
+    loaded
+        .inspect_err(|error| tracing::error!(%error, "evidence of marks cannot be signed"))
+        .ok()
+        .map(Arc::new)
 }
 
 /// Start everything.
@@ -323,6 +339,7 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
         recordings: config.recording.dir.clone(),
         vitals: Arc::new(vitals),
         secure: config.api.tls.is_some(),
+        evidence: evidence_signer(&config),
         playbacks: api::Playbacks::default(),
         trail,
     });

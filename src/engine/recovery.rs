@@ -2,18 +2,23 @@
 
 use std::path::Path;
 
+use tokio::sync::mpsc;
+
 use super::owner::replay_guarded;
 use crate::media::recorder::{self, Left};
-use crate::store::journal::{self, JournalError, Recovered};
-use crate::switch::{Event, Input, InputKind, Policy, RecordingEvent, Switch};
+use crate::store::journal::{self, EventReader, JournalError, Recovered};
+use crate::switch::{Event, Input, InputKind, Policy, RecordingEvent, Switch, marks_of};
 
 /// A switch as the last process left it, or an empty one. A snapshot that this build cannot read is passed over:
-/// calls of the old process are then unknown to the switch, and their records stay open for a named person.
-pub(super) fn recover(recovered: Recovered, seed: u64, policy: &Policy) -> Switch {
+/// calls of the old process are then unknown to the switch, and their records stay open for a named person. True: a part
+/// of the state is lost, see [`remember`].
+pub(super) fn recover(recovered: Recovered, seed: u64, policy: &Policy) -> (Switch, bool) {
+    let mut lost = recovered.truncated.is_some();
     let empty = || Switch::new(seed, policy.clone());
     let mut switch = match &recovered.snapshot {
         Some(snapshot) => Switch::restore(&snapshot.value).unwrap_or_else(|error| {
             tracing::error!(%error, build = %snapshot.build, "the journal's snapshot does not load in this build; starting empty");
+            lost = true;
             empty()
         }),
         None => empty(),
@@ -28,7 +33,26 @@ pub(super) fn recover(recovered: Recovered, seed: u64, policy: &Policy) -> Switc
             "inputs of the last process made the switch panic and were left out"
         );
     }
-    switch
+    (switch, lost)
+}
+
+/// What must outlive a state that cannot be read: people's verdicts on numbers, folded from all Events of the journal. Calls
+/// are taken meanwhile; until then nobody is marked. Never ends, as every part of the engine.
+pub(super) async fn remember(events: EventReader, inputs: mpsc::Sender<InputKind>) {
+    match events.events_named("harassment.").await {
+        Ok(told) => {
+            let marks = marks_of(&told);
+            tracing::info!(
+                marks = marks.len(),
+                "verdicts read from the journal's events"
+            );
+            drop(inputs.send(InputKind::Remembered { marks }).await);
+        }
+        Err(error) => {
+            tracing::error!(%error, "verdicts cannot be read from the journal; people must give them anew");
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Recordings of the dead process that nobody will ever seal, so that their calls need not wait for them. To be

@@ -3,6 +3,7 @@
 mod browser;
 mod hostile;
 mod listener;
+mod marks;
 mod matrix;
 mod recordings;
 mod refusals;

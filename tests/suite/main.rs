@@ -28,6 +28,7 @@ mod one_call;
 mod peers_edge;
 mod peers_menu;
 mod peers_queue;
+mod peers_screen;
 mod peers_sip;
 mod peers_stage;
 mod peers_talk;

@@ -152,6 +152,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("redis", &["store/"]),
     ("webrtc", &["media/webrtc"]),
     ("md5", &["sip/auth.rs", "sim/"]),
+    ("zip", &["api/evidence.rs"]),
     ("clap", &["cli.rs", "main.rs"]),
     // The reference modules are what another vendor would write, with a store of their own.
     ("sqlx", &["store/", "modules/"]),

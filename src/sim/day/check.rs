@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::check_marks::Marks;
 use crate::call::{Arrival, Cause, Ingress, LegEvent};
 use crate::id::{CallBackId, CallId, EventId, LegId, PlayId, SeatId, TrunkId};
 use crate::matrix::Matrix;
@@ -99,6 +100,7 @@ pub(super) struct Checker {
     /// Since when a caller waits although a fit seat is free.
     pub(super) idle_since: Option<Timestamp>,
     pub(super) now: Timestamp,
+    pub(super) marks: Marks,
 }
 
 impl Checker {
@@ -179,6 +181,7 @@ impl Checker {
     /// What an Input says by itself, before the switch has seen it.
     pub(super) fn before(&mut self, input: &Input) {
         self.now = input.at;
+        self.marks.before(input);
         self.expected = None;
         self.reopening = None;
         self.ended = None;
@@ -319,6 +322,7 @@ impl Checker {
             let what = "came again after the restart and was not taken";
             return Err((2, format!("the INVITE of call {call} {what}")));
         }
+        self.check_marked_rings(input, effects)?;
         self.check_arrival_rings(input, effects)?;
         for effect in effects {
             self.take_effect(input, effect)?;
@@ -328,6 +332,7 @@ impl Checker {
         self.check_audio()?;
         self.check_silence()?;
         self.check_view(view)?;
+        self.marks.check_view(view)?;
         self.check_seats(view)?;
         self.check_alarms(view, policy)?;
         self.ready = view
@@ -343,6 +348,7 @@ impl Checker {
         if !self.event_ids.insert(event.id) {
             return Err((8, format!("event id {} came twice", event.id)));
         }
+        self.marks.take(event)?;
         let Some(call) = event.call else {
             return self.take_event_of_no_call(event);
         };

@@ -13,6 +13,7 @@
 mod chance;
 mod check;
 mod check_calls;
+mod check_marks;
 mod check_seats;
 mod delivery;
 mod network;
@@ -45,6 +46,8 @@ pub struct Summary {
     pub offers: u64,
     /// Third parties that joined.
     pub joined: u64,
+    /// Callers under a confirmed verdict who were greeted.
+    pub educated: u64,
     /// Times a supervisor heard a call.
     pub listened: u64,
     /// Callers put back to the queue's head after a seat's line was lost.
@@ -73,6 +76,7 @@ impl Summary {
         self.in_menu += other.in_menu;
         self.offers += other.offers;
         self.joined += other.joined;
+        self.educated += other.educated;
         self.listened += other.listened;
         self.requeued += other.requeued;
         self.restarts += other.restarts;

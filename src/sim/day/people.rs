@@ -7,7 +7,7 @@ use super::Violation;
 use super::network::{End, FarAct};
 use super::world::{Happening, MENU_NUMBER, World};
 use crate::call::{Arrival, DialogState, Ingress, KeyPath};
-use crate::id::{CallBackId, CallId, CommandId, DestinationId, LegId, SeatId, TrunkId};
+use crate::id::{CallBackId, CallId, CommandId, DestinationId, LegId, MarkId, SeatId, TrunkId};
 use crate::switch::{
     Actor, AlarmCode, Command, CommandReply, DispatchReport, Effect, Event, EventKind, Finding,
     Input, InputKind, MediaCommand, MediaEvent, RecordingEvent, SealedRecording, SeatLink,
@@ -431,6 +431,10 @@ impl World {
             && let Some(call) = event.call
         {
             self.supervisor_listens(call, 5);
+        } else if let EventKind::HarassmentSuspected { mark } = &event.kind {
+            self.supervisor_judges(mark.mark);
+        } else if let EventKind::HarassmentConfirmed { mark, .. } = &event.kind {
+            self.supervisor_lifts(*mark);
         } else if let EventKind::CallBackDue { call_back, .. } = &event.kind {
             self.closes_call_back(*call_back);
         } else if let EventKind::CallSettled {} = &event.kind
@@ -470,7 +474,47 @@ impl World {
             self.plan_far(after, leg, FarAct::Hold(true));
             self.plan_far(Millis(after.0 + 4_000), leg, FarAct::Hold(false));
         }
+        if self.chance.percent(25) {
+            // Now and then when the talk is over already.
+            let after = self.chance.tail(60_000);
+            let reason = String::from("骚扰");
+            self.commands(after, by, Command::ProposeVerdict { call, reason });
+        }
         self.supervisor_listens(call, 15);
+    }
+
+    fn supervisor_judges(&mut self, mark: MarkId) {
+        let after = self.chance.tail(30_000);
+        let by = self.any_supervisor();
+        match self.chance.below(10) {
+            0 => self.commands(
+                after,
+                Actor::Seat(SeatId::from("800")),
+                Command::ConfirmVerdict { mark },
+            ),
+            1..9 => self.commands(after, by, Command::ConfirmVerdict { mark }),
+            _ => {
+                let reason = String::new();
+                self.commands(after, by, Command::LiftVerdict { mark, reason });
+            }
+        }
+    }
+
+    fn supervisor_lifts(&mut self, mark: MarkId) {
+        if self.chance.percent(30) {
+            let after = self.chance.tail(300_000);
+            let (by, reason) = (self.any_supervisor(), String::from("误标"));
+            self.commands(after, by, Command::LiftVerdict { mark, reason });
+        }
+    }
+
+    fn any_supervisor(&self) -> Actor {
+        let seats = self.policy.seats.iter();
+        let mut own = seats
+            .filter(|(_, seat)| seat.supervisor)
+            .map(|(id, _)| id.clone());
+        own.next_back()
+            .map_or(Actor::User(String::from("班长")), Actor::Supervisor)
     }
 
     fn add_party(&mut self, after: Millis, by: &Actor, call: CallId, role: &str) {

@@ -1,6 +1,7 @@
 //! Faults put in on purpose, one or more per invariant. A check that does not catch its own is dead.
 
 use super::chance::Chance;
+use super::check_marks::is_offer_of;
 use crate::call::{Cause, LegCommand, LegEvent, Target};
 use crate::id::{CallId, EventId, IdSource, LegId, SeatId};
 use crate::matrix::Matrix;
@@ -29,6 +30,8 @@ pub enum Plant {
     OfferForgotten,
     /// 4: the queue's order is turned around.
     QueueTurned,
+    /// 4: the call of a marked number is answered and offered to no seat.
+    MarkedNotOffered,
     /// 6: a seat is rung only after the enrichment has answered.
     OfferWaitsForEnrichment,
     /// 7: an Input misses in the journal.
@@ -68,7 +71,7 @@ impl Plant {
             | Self::SecondRecord
             | Self::ReopeningForgotten => 2,
             Self::SeatBookedTwice => 3,
-            Self::OfferForgotten | Self::QueueTurned => 4,
+            Self::OfferForgotten | Self::QueueTurned | Self::MarkedNotOffered => 4,
             Self::OfferWaitsForEnrichment => 6,
             Self::JournalLosesInput | Self::StateDriftsFromEvents => 7,
             Self::RepeatGetsNewId | Self::RevisionLost => 8,
@@ -79,7 +82,8 @@ impl Plant {
     }
 
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
+        Self::MarkedNotOffered,
         Self::SilentQueue,
         Self::TimerHangsUp,
         Self::LostSeatEndsCaller,
@@ -108,6 +112,8 @@ impl Plant {
 /// Who is there before a step.
 #[derive(Clone, Debug, Default)]
 pub(super) struct People {
+    /// E.164 numbers under a confirmed verdict.
+    pub(super) marked: Vec<String>,
     /// Callers that wait or talk, and their calls.
     pub(super) callers: Vec<(CallId, LegId)>,
     /// Seats that talk, with their legs.
@@ -171,6 +177,7 @@ impl Plant {
                     }
                 )
             }),
+            Self::MarkedNotOffered => step.pass_marked_over(),
             Self::OfferWaitsForEnrichment => {
                 let asks = |e: &Effect| matches!(e, Effect::Ask { .. });
                 if step.effects.iter().any(asks) {
@@ -231,6 +238,7 @@ impl Plant {
             Self::TimerHangsUp
             | Self::MenuEndsNowhere
             | Self::LostSeatEndsCaller
+            | Self::MarkedNotOffered
             | Self::SecondOutcome
             | Self::CallBackForgotten
             | Self::OutcomeForgotten
@@ -269,6 +277,20 @@ const fn release(leg: LegId) -> Effect {
 }
 
 impl Step<'_> {
+    fn pass_marked_over(&mut self) {
+        let received = self.events.iter().find_map(|event| {
+            let EventKind::CallReceived { caller, .. } = &event.kind else {
+                return None;
+            };
+            Some((event.call?, caller.e164.clone()?))
+        });
+        if let Some((call, number)) = received
+            && self.people.marked.contains(&number)
+        {
+            self.effects.retain(|effect| !is_offer_of(effect, call));
+        }
+    }
+
     /// Says something without meaning instead.
     fn silence(&mut self, unwanted: impl Fn(&EventKind) -> bool) {
         for event in self.events.iter_mut() {

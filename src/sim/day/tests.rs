@@ -26,7 +26,7 @@ fn every_invariant_holds_over_many_days() {
     assert!(total.joined > 0 && total.listened > 0, "{total:?}");
     assert!(total.in_menu > 0, "{total:?}");
     assert!(total.requeued > 0 && total.refused > 0, "{total:?}");
-    assert!(total.reopened > 0, "{total:?}");
+    assert!(total.reopened > 0 && total.educated > 0, "{total:?}");
 }
 
 #[test]
@@ -61,6 +61,7 @@ planted! {
     planted_seat_booked_twice_is_caught: SeatBookedTwice,
     planted_forgotten_offer_is_caught: OfferForgotten,
     planted_turned_queue_is_caught: QueueTurned,
+    planted_marked_caller_who_is_not_offered_is_caught: MarkedNotOffered,
     planted_offer_that_waits_for_enrichment_is_caught: OfferWaitsForEnrichment,
     planted_hole_in_the_journal_is_caught: JournalLosesInput,
     planted_drift_between_state_and_events_is_caught: StateDriftsFromEvents,

@@ -320,6 +320,7 @@ impl World {
             return People::default();
         }
         People {
+            marked: self.checker.marks.numbers(),
             callers: self.checker.callers(),
             talking_seats: self.checker.talking_seats(),
             thirds: self.checker.joined_thirds(),
@@ -375,6 +376,8 @@ impl Summary {
                 self.offers += 1;
             } else if let EventKind::PartyJoined { .. } = &event.kind {
                 self.joined += 1;
+            } else if let EventKind::EducationPlayed { .. } = &event.kind {
+                self.educated += 1;
             } else if let EventKind::MonitorStarted { .. } = &event.kind {
                 self.listened += 1;
             } else if let EventKind::QueueEntered { again: true, .. } = &event.kind {

@@ -108,6 +108,30 @@ impl EventReader {
         Ok(events)
     }
 
+    /// All committed Events whose name begins with `prefix`, oldest first. Reads every segment: for a start, not for a call.
+    ///
+    /// # Errors
+    /// [`JournalError`] when the open segment cannot be read. A broken one that is closed is passed over.
+    pub async fn events_named(&self, prefix: &str) -> Result<Vec<Event>, JournalError> {
+        let segments = self.shared.segments.read();
+        let segments = segments.unwrap_or_else(PoisonError::into_inner).clone();
+        let mut events = Vec::new();
+        for (left, segment) in segments
+            .iter()
+            .enumerate()
+            .map(|(n, s)| (segments.len() - n, s))
+        {
+            match named(segment, prefix).await {
+                Ok(found) => events.extend(found),
+                Err(error) if error.is_corruption() && left > 1 => {
+                    tracing::error!(%error, "a segment cannot be read; its events are passed over");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(events)
+    }
+
     /// The segment that holds the first Event after `cursor`, and the first Event of the one behind it.
     fn segment_after(&self, cursor: u64) -> Option<(SegmentInfo, Option<u64>)> {
         let segments = self
@@ -152,6 +176,24 @@ impl EventReader {
         *open = Some((segment.ordinal, connection));
         Ok(found)
     }
+}
+
+async fn named(segment: &SegmentInfo, prefix: &str) -> Result<Vec<Event>, JournalError> {
+    let mut connection = segment::open_read_only(&segment.path).await?;
+    let failed = || JournalError::database(&segment.path);
+    // A name cannot hold what LIKE takes for a pattern; a text in an event has its quotes escaped.
+    let rows = sqlx::query("SELECT seq, json FROM events WHERE json LIKE $1 ORDER BY seq")
+        .bind(format!("%\"type\":\"{prefix}%"))
+        .fetch_all(&mut connection)
+        .await
+        .map_err(failed())?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        let seq: i64 = row.try_get(0).map_err(failed())?;
+        let json: String = row.try_get(1).map_err(failed())?;
+        found.extend(decode(segment, seq.unsigned_abs(), &json).map(|(_, event)| event));
+    }
+    Ok(found)
 }
 
 fn decode(segment: &SegmentInfo, seq: u64, json: &str) -> Option<(u64, Event)> {

@@ -65,6 +65,16 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         r#"{"outcome":"误拨"}"#,
         "seat supervisor",
     ),
+    ("GET", "/api/v1/marks", "", "seat supervisor"),
+    (
+        "POST",
+        "/api/v1/marks",
+        r#"{"call":"{call}","reason":"辱骂"}"#,
+        "seat supervisor",
+    ),
+    ("POST", "/api/v1/marks/{mark}/confirm", "", "supervisor"),
+    ("POST", "/api/v1/marks/{mark}/lift", "{}", "supervisor"),
+    ("GET", "/api/v1/marks/{mark}/evidence", "", "supervisor"),
     ("GET", "/api/v1/records", "", "seat supervisor module"),
     (
         "GET",
@@ -108,6 +118,7 @@ fn filled(path: &str, desk: &Desk, recorded: &str) -> String {
         .replace("{call}", &call)
         .replace("{leg}", &uuid::Uuid::nil().to_string())
         .replace("{call_back}", &desk.call_back.to_string())
+        .replace("{mark}", &desk.mark().to_string())
         .replace("{id}", "1")
 }
 
@@ -124,7 +135,7 @@ async fn each_role_may_do_exactly_what_the_table_says_and_nobody_without_a_token
     let recorded = script.call.to_string();
     for (method, path, body, roles) in TABLE {
         let path_filled = filled(path, &desk, &recorded);
-        let body = (!body.is_empty()).then(|| (*body).to_owned());
+        let body = (!body.is_empty()).then(|| filled(body, &desk, &recorded));
         let nobody = desk
             .answer(request(method, &path_filled, "nobody", body.clone()))
             .await;

@@ -6,16 +6,17 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
+use base64::Engine as _;
 use firstring::api::{self, App, Caller, ClockState, Commands, Gatekeeper, Health, Vitals};
 use firstring::config::checked::{Database, Token};
-use firstring::id::{CallBackId, CallId, LegId, SeatId};
+use firstring::id::{CallBackId, CallId, LegId, MarkId, SeatId};
 use firstring::media::wav;
 use firstring::store::journal::{Journal, JournalOptions};
 use firstring::store::projector::{Projector, Wanted};
 use firstring::store::records::Store;
 use firstring::switch::{
     Actor, CallBackView, CallState, CallView, Command, CommandError, CommandReply, Event,
-    InputKind, LegView, Role, SeatState, SeatView, View,
+    InputKind, LegView, MarkView, Role, ScoreView, SeatState, SeatView, View,
 };
 use firstring::time::Timestamp;
 use http_body_util::BodyExt as _;
@@ -96,6 +97,11 @@ impl Answer {
 }
 
 impl Desk {
+    /// The one mark.
+    pub fn mark(&self) -> MarkId {
+        self.view.borrow().marks[0].mark
+    }
+
     pub async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&Database::Sqlite(dir.path().join("records.db")))
@@ -127,6 +133,7 @@ impl Desk {
             recordings: dir.path().join("recordings"),
             vitals: Arc::new(Still),
             secure: true,
+            evidence: Some(Arc::new(evidence_key(dir.path()))),
             playbacks: api::Playbacks::default(),
             trail,
         });
@@ -261,6 +268,46 @@ async fn answer(
     }
 }
 
+/// Signs as `openssl genpkey -algorithm ed25519` would have it.
+fn evidence_key(dir: &std::path::Path) -> api::Signer {
+    let random = ring::rand::SystemRandom::new();
+    let der = ring::signature::Ed25519KeyPair::generate_pkcs8(&random).unwrap();
+    let body = base64::engine::general_purpose::STANDARD.encode(der);
+    let path = dir.join("evidence.pem");
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+    std::fs::write(&path, pem).unwrap();
+    api::Signer::load(&path).unwrap()
+}
+
+/// A confirmed mark on 13800138000.
+fn mark(call: CallId) -> MarkView {
+    let at = Timestamp::from_micros(one_call::START_US);
+    MarkView {
+        mark: MarkId(Uuid::now_v7()),
+        number: "13800138000".to_owned(),
+        e164: "+8613800138000".to_owned(),
+        state: "confirmed".to_owned(),
+        reason: "辱骂".to_owned(),
+        call,
+        evidence: vec![call],
+        score: ScoreView {
+            points: 64,
+            proposes: true,
+            zh: vec!["3 次接通后没有声音".to_owned()],
+            en: vec!["3 answered without any sound".to_owned()],
+        },
+        proposed_by: "seat 801".to_owned(),
+        proposed_at: at,
+        confirmed_by: Some("supervisor 800".to_owned()),
+        confirmed_at: Some(at),
+        review_at: Some(at),
+        until: Some(at),
+        ended_at: None,
+        ended_by: None,
+        ended_why: None,
+    }
+}
+
 fn written_view(talking: CallId, waiting: CallId, call_back: CallBackId) -> View {
     let at = Timestamp::from_micros(one_call::START_US);
     let call = |call, seat: Option<&str>, caller: &str| CallView {
@@ -314,6 +361,8 @@ fn written_view(talking: CallId, waiting: CallId, call_back: CallBackId) -> View
             calls: 1,
         }],
         arrived: 2,
+        marks: Arc::new(vec![mark(talking)]),
+        marks_revision: 1,
         ..View::default()
     }
 }
