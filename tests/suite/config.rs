@@ -77,6 +77,7 @@ impl Site {
         let made = rcgen::generate_simple_self_signed(vec![String::from("localhost")]).unwrap();
         self.put("tls/chain.pem", &made.cert.pem());
         self.put("tls/key.pem", &made.signing_key.serialize_pem());
+        self.put("secrets/evidence.pem", &made.signing_key.serialize_pem());
     }
 }
 
