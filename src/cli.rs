@@ -13,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::clock::Clock;
 use crate::config::{self, Config, Fault, Origins, Severity};
+use crate::id::CallId;
 use crate::store::records::Store;
 use crate::{demo, engine, modules, sim};
 
@@ -82,6 +83,8 @@ pub enum Command {
     /// Run a reference module: a process of its own that receives signed call records
     #[command(subcommand)]
     Module(ModuleCommand),
+    /// Say why a call rang where it rang, and why other seats did not
+    Why(WhyCall),
     /// Run simulated centres in virtual time and check the invariants after every step
     Simulate(Simulate),
     /// Bring the database to this version's tables (serve does it by itself)
@@ -218,6 +221,26 @@ pub struct Simulate {
     /// Print every step of each seed
     #[arg(long)]
     pub trace: bool,
+    /// A flood instead: 200 calls a minute from 20 numbers at four seats, and one genuine call a minute
+    #[arg(long, conflicts_with_all = ["trace", "minutes"])]
+    pub flood: bool,
+}
+
+/// `firstring why`
+#[derive(Clone, Debug, Args)]
+pub struct WhyCall {
+    /// The call
+    pub call: CallId,
+    /// A journal segment, or the folder of a journal
+    #[arg(
+        long,
+        default_value = "/var/lib/firstring/journal",
+        value_name = "PATH"
+    )]
+    pub journal: PathBuf,
+    /// Language of the sentences
+    #[arg(long, default_value = "zh", value_parser = ["zh", "en"])]
+    pub lang: String,
 }
 
 /// `firstring migrate`
@@ -257,6 +280,7 @@ pub fn run(line: CommandLine) -> ExitCode {
         }
         Command::Module(ModuleCommand::Emr(module)) => run_module(modules::Kind::Emr, &module),
         Command::Simulate(simulate) => run_simulate(&simulate),
+        Command::Why(why) => run_why(&why),
         Command::Migrate(migrate) => with_config(&migrate.file, |config, _| run_migrate(config)),
         Command::Ring(ring) => run_ring(&ring),
     };
@@ -403,7 +427,36 @@ fn run_module(kind: modules::Kind, module: &Module) -> u8 {
     }))
 }
 
+fn run_why(why: &WhyCall) -> u8 {
+    if let Some(code) = missing_path(&why.journal) {
+        return code;
+    }
+    match engine::why(&why.journal, why.call) {
+        Ok(told) if told.is_empty() => {
+            eprintln!("{}: the journal tells of no such call", why.call);
+            FAILED
+        }
+        Ok(told) => {
+            for because in told {
+                let sentence = if why.lang == "en" {
+                    because.what.en()
+                } else {
+                    because.what.zh()
+                };
+                println!("{} {sentence}", because.at.rfc3339());
+            }
+            DONE
+        }
+        Err(error) => failed(&error),
+    }
+}
+
 fn run_simulate(simulate: &Simulate) -> u8 {
+    if simulate.flood {
+        let floods = sim::flood::campaign(simulate.first, simulate.seeds);
+        println!("{floods}");
+        return if floods.holds() { DONE } else { FAILED };
+    }
     if simulate.trace {
         for seed in simulate.first..simulate.first.saturating_add(simulate.seeds) {
             let (_, trail) = sim::day::trace(seed, simulate.minutes);

@@ -20,6 +20,8 @@ pub const SIP_CONNECTIONS_MAX: usize = 2048;
 pub const SIP_CONNECTIONS_RESERVED: usize = 256;
 /// Messages waiting to be written to one SIP connection; past it they are dropped and counted.
 pub const SIP_CONNECTION_QUEUE_MAX: usize = 256;
+/// Calling numbers whose redials, share and seat are remembered.
+pub const CALLERS_MAX: usize = 8192;
 /// Call-back entries kept open.
 pub const CALL_BACKS_MAX: usize = 10_000;
 /// Bytes of raw text kept from one header of an INVITE.

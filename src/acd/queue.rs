@@ -1,51 +1,57 @@
-//! The queue: calls that no seat has answered, in the order in which they are offered.
+//! The list of calls that no seat has answered, whatever queue they belong to.
 //!
-//! A call keeps its entry while a seat rings for it, so a seat that does not answer costs it no place. A caller whose
-//! seat was lost comes back before all others. There is no size limit and no time limit here: a queue never sheds.
+//! A call keeps its entry while a seat rings for it, so a seat that does not answer costs it no place. There is no
+//! size limit and no time limit here: a queue never sheds. The order is [`Rank`], read anew each time.
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::CallId;
-use crate::time::Timestamp;
+use super::rank::{BEHIND_SHARE, Callers, Identity, Rank};
+use crate::id::{CallId, QueueId};
+use crate::time::{Millis, Timestamp};
 
 /// One waiting call.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     pub call: CallId,
-    /// Queue time: when the call came in first; decides the order among equals.
+    pub queue: QueueId,
+    pub identity: Option<Identity>,
+    /// Its own arrival.
+    pub arrived: Timestamp,
+    /// Queue time: its arrival, or an earlier one that it inherited.
     pub since: Timestamp,
     /// Came back from a lost seat: before all others.
     pub restored: bool,
-    /// A seat is reserved for it or rings for it.
-    pub offered: bool,
+    /// Grows with each entry.
+    pub entered: u64,
 }
 
-/// Waiting calls, next first.
+/// What moves a call that is not in its entry.
+pub struct Order<'a> {
+    pub now: Timestamp,
+    pub callers: &'a Callers,
+    /// How far the queue's calls are ahead.
+    pub ahead: &'a dyn Fn(&QueueId) -> Millis,
+    /// How far a human verdict puts a call behind.
+    pub behind: &'a dyn Fn(CallId) -> Millis,
+}
+
+/// Waiting calls, in the order in which they entered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Queue {
     entries: Vec<Entry>,
+    entered: u64,
 }
 
 impl Queue {
-    /// Takes a call in and returns how many calls are before it. A call that is in already keeps its place.
-    pub fn enter(&mut self, call: CallId, since: Timestamp, restored: bool) -> u32 {
-        if let Some(position) = self.position(call) {
-            return position;
+    /// Takes a call in. One that is in already keeps its entry.
+    pub fn enter(&mut self, mut entry: Entry) {
+        if self.entry(entry.call).is_none() {
+            self.entered += 1;
+            entry.entered = self.entered;
+            self.entries.push(entry);
         }
-        let place = self
-            .entries
-            .partition_point(|e| (!e.restored, e.since) <= (!restored, since));
-        self.entries.insert(
-            place,
-            Entry {
-                call,
-                since,
-                restored,
-                offered: false,
-            },
-        );
-        u32::try_from(place).unwrap_or(u32::MAX)
     }
 
     /// Takes a call out.
@@ -54,21 +60,35 @@ impl Queue {
         Some(self.entries.remove(place))
     }
 
-    /// How many calls are before this one.
-    #[must_use]
-    pub fn position(&self, call: CallId) -> Option<u32> {
-        let place = self.entries.iter().position(|e| e.call == call)?;
-        u32::try_from(place).ok()
-    }
-
-    /// Whether a seat is reserved for the call or rings for it.
-    pub fn set_offered(&mut self, call: CallId, offered: bool) {
-        if let Some(entry) = self.entries.iter_mut().find(|e| e.call == call) {
-            entry.offered = offered;
+    /// The chain of redials ended: who still waits has its own arrival only.
+    pub fn disinherit(&mut self, identity: &Identity) {
+        for entry in &mut self.entries {
+            if entry.identity.as_ref() == Some(identity) {
+                entry.since = entry.arrived;
+            }
         }
     }
 
-    /// Waiting calls, next first.
+    /// Calls of queues that are no more go to `to`. Gives those that moved, with where they were.
+    pub fn rehome(
+        &mut self,
+        stays: impl Fn(&QueueId) -> bool,
+        to: &QueueId,
+    ) -> Vec<(CallId, QueueId)> {
+        let mut moved = Vec::new();
+        for entry in self.entries.iter_mut().filter(|e| !stays(&e.queue)) {
+            let from = std::mem::replace(&mut entry.queue, to.clone());
+            moved.push((entry.call, from));
+        }
+        moved
+    }
+
+    #[must_use]
+    pub fn entry(&self, call: CallId) -> Option<&Entry> {
+        self.entries.iter().find(|e| e.call == call)
+    }
+
+    /// Waiting calls, in the order in which they entered.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.entries
@@ -76,58 +96,141 @@ impl Queue {
 
     /// Nobody waits.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub const fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Every entry with its rank now, next first.
+    #[must_use]
+    pub fn ranked(&self, order: &Order<'_>) -> Vec<(Rank, &Entry)> {
+        let mut competing = BTreeSet::new();
+        let mut ranked: Vec<_> = self
+            .entries
+            .iter()
+            .map(|entry| (order.rank(entry, &mut competing), entry))
+            .collect();
+        ranked.sort_by_key(|(rank, _)| *rank);
+        ranked
+    }
+}
+
+impl Order<'_> {
+    /// `competing` gathers the identities whose oldest leg was seen already.
+    fn rank<'e>(&self, entry: &'e Entry, competing: &mut BTreeSet<&'e Identity>) -> Rank {
+        let mut at = entry.since;
+        if let Some(identity) = &entry.identity {
+            let turn = self.callers.over_share(identity, self.now);
+            if let Some(turn) = turn.filter(|_| !entry.restored) {
+                // Its other legs stand as if they came now.
+                let oldest = competing.insert(identity);
+                at = if oldest { at.max(turn) } else { self.now };
+                at = at + BEHIND_SHARE;
+            } else {
+                at = at + (self.behind)(entry.call);
+            }
+        }
+        let ahead = i64::from((self.ahead)(&entry.queue).0) * 1000;
+        Rank {
+            ordinary: !entry.restored,
+            at: Timestamp::from_micros(at.as_micros().saturating_sub(ahead)),
+            entered: entry.entered,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::SeatId;
+    use crate::phone;
     use uuid::Uuid;
 
     fn call(n: u128) -> CallId {
         CallId(Uuid::from_u128(n))
     }
-    fn at(n: i64) -> Timestamp {
-        Timestamp::from_micros(n)
+    fn at(s: i64) -> Timestamp {
+        Timestamp::from_micros(s * 1_000_000)
+    }
+    fn entry(n: u128, since: i64, restored: bool) -> Entry {
+        Entry {
+            call: call(n),
+            queue: QueueId::from("main"),
+            identity: None,
+            arrived: at(since),
+            since: at(since),
+            restored,
+            entered: 0,
+        }
+    }
+    fn identity(number: &str) -> Identity {
+        Identity::of(&phone::parse(number, "0755", false), &[]).unwrap()
+    }
+    fn order(queue: &Queue, callers: &Callers, now: i64) -> Vec<CallId> {
+        let order = Order {
+            now: at(now),
+            callers,
+            ahead: &|queue| Millis::from_secs(if queue.as_str() == "child" { 15 } else { 0 }),
+            behind: &|of| Millis::from_secs(if of == call(3) { 10 } else { 0 }),
+        };
+        queue.ranked(&order).iter().map(|(_, e)| e.call).collect()
     }
 
     #[test]
-    fn calls_are_served_in_the_order_they_came() {
+    fn calls_are_served_in_the_order_they_came_and_who_came_back_first() {
         let mut queue = Queue::default();
-        assert_eq!(queue.enter(call(1), at(10), false), 0);
-        assert_eq!(queue.enter(call(3), at(30), false), 1);
-        assert_eq!(queue.enter(call(2), at(20), false), 1);
-        assert_eq!(
-            queue.enter(call(9), at(20), false),
-            2,
-            "equal time: who entered first"
-        );
-        let order: Vec<_> = queue.entries().iter().map(|e| e.call).collect();
-        assert_eq!(order, [call(1), call(2), call(9), call(3)]);
-    }
-
-    #[test]
-    fn caller_of_a_lost_seat_comes_back_before_all_others() {
-        let mut queue = Queue::default();
-        queue.enter(call(1), at(10), false);
-        queue.enter(call(2), at(20), false);
-        assert_eq!(queue.enter(call(7), at(70), true), 0);
-        assert_eq!(queue.enter(call(6), at(60), true), 0);
-        let order: Vec<_> = queue.entries().iter().map(|e| e.call).collect();
-        assert_eq!(order, [call(6), call(7), call(1), call(2)]);
-    }
-
-    #[test]
-    fn entering_twice_keeps_the_place() {
-        let mut queue = Queue::default();
-        queue.enter(call(1), at(10), false);
-        queue.enter(call(2), at(20), false);
-        assert_eq!(queue.enter(call(1), at(99), false), 0);
-        assert_eq!(queue.entries().len(), 2);
+        let callers = Callers::default();
+        for (n, since, restored) in [
+            (1, 10, false),
+            (3, 30, false),
+            (2, 20, false),
+            (9, 20, false),
+            (7, 70, true),
+            (6, 60, true),
+        ] {
+            queue.enter(entry(n, since, restored));
+        }
+        let calls = [6, 7, 1, 2, 9, 3].map(call);
+        assert_eq!(order(&queue, &callers, 99), calls);
+        queue.enter(entry(1, 99, false));
+        assert_eq!(order(&queue, &callers, 99), calls, "entering twice");
         assert_eq!(queue.leave(call(1)).map(|e| e.since), Some(at(10)));
-        assert_eq!(queue.position(call(2)), Some(0));
-        assert_eq!(queue.position(call(1)), None);
+        assert_eq!(queue.leave(call(1)), None);
+    }
+
+    #[test]
+    fn priority_of_a_queue_and_a_verdict_are_seconds() {
+        let mut queue = Queue::default();
+        let callers = Callers::default();
+        queue.enter(entry(1, 100, false));
+        let mut child = entry(2, 114, false);
+        child.queue = QueueId::from("child");
+        queue.enter(child);
+        let mut marked = entry(3, 95, false);
+        marked.identity = Some(identity("13900139000"));
+        queue.enter(marked);
+        queue.enter(entry(4, 106, false));
+        assert_eq!(order(&queue, &callers, 120), [2, 1, 3, 4].map(call));
+    }
+
+    #[test]
+    fn of_a_flooding_number_only_the_oldest_leg_competes_and_90_s_behind() {
+        let mut queue = Queue::default();
+        let mut callers = Callers::default();
+        let who = identity("13800138000");
+        for n in 0..6 {
+            callers.arrived(&who, call(n), true, at(1));
+        }
+        callers.answered(&who, call(0), &SeatId::from("801"), at(2));
+        for n in 1..6 {
+            let mut leg = entry(n, 1, false);
+            leg.identity = Some(who.clone());
+            queue.enter(leg);
+        }
+        queue.enter(entry(20, 91, false));
+        queue.enter(entry(21, 93, false));
+        assert_eq!(
+            order(&queue, &callers, 30),
+            [20, 1, 21, 2, 3, 4, 5].map(call)
+        );
     }
 }

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::routing::Opening;
 use crate::id::{CallId, LegId};
 use crate::time::Timestamp;
 
@@ -22,6 +23,12 @@ pub struct Seat {
     pub since: Timestamp,
     /// Where its phone is registered.
     pub binding: Option<Binding>,
+    /// Its phone has given a sign of life since the start.
+    pub proven: bool,
+    /// Calls answered since it signed in.
+    pub answered: u32,
+    /// When it was offered a call last.
+    pub offered_at: Option<Timestamp>,
 }
 
 /// A registered phone (RFC 3261 section 10).
@@ -47,13 +54,13 @@ pub enum Duty {
     Reserved {
         call: CallId,
         leg: LegId,
-        idle_since: Timestamp,
+        back: Back,
     },
     /// Its phone rings.
     Ringing {
         call: CallId,
         leg: LegId,
-        idle_since: Timestamp,
+        back: Back,
     },
     /// Talks to a caller.
     Talking {
@@ -61,8 +68,12 @@ pub enum Duty {
         leg: LegId,
         after: After,
     },
-    /// After-call work (事后整理).
-    WrapUp { call: CallId, until: Timestamp },
+    /// After-call work (事后整理); `rests` after a fault of ours, then it is offered nothing until the end.
+    WrapUp {
+        call: CallId,
+        until: Timestamp,
+        rests: bool,
+    },
     /// Hears a call, inaudibly.
     Listening {
         call: CallId,
@@ -88,6 +99,28 @@ pub enum After {
     NotReady {
         reason: String,
     },
+}
+
+/// What a seat that is offered a call was before, and is again when it is not needed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "back", rename_all = "snake_case")]
+pub enum Back {
+    Ready { idle_since: Timestamp },
+    WrapUp { call: CallId, until: Timestamp },
+}
+
+impl Back {
+    fn duty(self, now: Timestamp) -> Duty {
+        match self {
+            Self::Ready { idle_since } => Duty::Ready { idle_since },
+            Self::WrapUp { call, until } if until > now => Duty::WrapUp {
+                call,
+                until,
+                rests: false,
+            },
+            Self::WrapUp { until, .. } => Duty::Ready { idle_since: until },
+        }
+    }
 }
 
 /// What a seat is when it is in no call.
@@ -248,31 +281,32 @@ impl Duty {
 
     /// Chosen for a call.
     pub fn reserved(self, call: CallId, leg: LegId) -> Step {
-        let Self::Ready { idle_since } = self else {
-            return Err(self);
+        let back = match self {
+            Self::Ready { idle_since } => Back::Ready { idle_since },
+            Self::WrapUp {
+                call,
+                until,
+                rests: false,
+            } => Back::WrapUp { call, until },
+            other @ (Self::SignedOut
+            | Self::NotReady { .. }
+            | Self::Reserved { .. }
+            | Self::Ringing { .. }
+            | Self::Talking { .. }
+            | Self::WrapUp { rests: true, .. }
+            | Self::Listening { .. }
+            | Self::Dialling { .. }
+            | Self::Unreachable { .. }) => return Err(other),
         };
-        Ok(Self::Reserved {
-            call,
-            leg,
-            idle_since,
-        })
+        Ok(Self::Reserved { call, leg, back })
     }
 
     /// Its phone rings.
     pub fn rang(self) -> Step {
-        let Self::Reserved {
-            call,
-            leg,
-            idle_since,
-        } = self
-        else {
+        let Self::Reserved { call, leg, back } = self else {
             return Err(self);
         };
-        Ok(Self::Ringing {
-            call,
-            leg,
-            idle_since,
-        })
+        Ok(Self::Ringing { call, leg, back })
     }
 
     /// Its phone was picked up.
@@ -287,12 +321,12 @@ impl Duty {
         })
     }
 
-    /// The call it rang for went away: ready again with its old idle time.
-    pub fn freed(self) -> Step {
-        let (Self::Reserved { idle_since, .. } | Self::Ringing { idle_since, .. }) = self else {
+    /// It is not needed for the call it rang for: what it was before, with its old idle time.
+    pub fn freed(self, now: Timestamp) -> Step {
+        let (Self::Reserved { back, .. } | Self::Ringing { back, .. }) = self else {
             return Err(self);
         };
-        Ok(Self::Ready { idle_since })
+        Ok(back.duty(now))
     }
 
     /// It let the call ring out or refused it.
@@ -310,7 +344,11 @@ impl Duty {
         let (Self::Reserved { call, .. } | Self::Ringing { call, .. }) = self else {
             return Err(self);
         };
-        Ok(Self::WrapUp { call, until })
+        Ok(Self::WrapUp {
+            call,
+            until,
+            rests: true,
+        })
     }
 
     /// Its call is over.
@@ -319,7 +357,11 @@ impl Duty {
             return Err(self);
         };
         Ok(match after {
-            After::WrapUp => Self::WrapUp { call, until },
+            After::WrapUp => Self::WrapUp {
+                call,
+                until,
+                rests: false,
+            },
             After::NotReady { reason } => Self::NotReady { reason },
         })
     }
@@ -411,9 +453,10 @@ impl Duty {
     #[must_use]
     pub fn restarted(self, now: Timestamp) -> Self {
         match self {
-            Self::Reserved { idle_since, .. } | Self::Ringing { idle_since, .. } => {
-                Self::Ready { idle_since }
-            }
+            Self::Reserved { back, .. } | Self::Ringing { back, .. } => match back {
+                Back::Ready { idle_since } => Self::Ready { idle_since },
+                Back::WrapUp { .. } => Self::Ready { idle_since: now },
+            },
             Self::Talking { after, .. } => match after {
                 After::WrapUp => Self::Ready { idle_since: now },
                 After::NotReady { reason } => Self::NotReady { reason },
@@ -436,15 +479,37 @@ impl Seat {
             duty: Duty::SignedOut,
             since: now,
             binding: None,
+            proven: false,
+            answered: 0,
+            offered_at: None,
         }
     }
 
-    /// Since when it is idle, when it can take a call.
+    /// Whether it can be offered a call, and since when it is idle. `late`: a call has waited too long; `spare`: it
+    /// rings for a call that does not need it.
     #[must_use]
-    pub const fn fit(&self) -> Option<Timestamp> {
-        match (&self.duty, &self.binding) {
-            (Duty::Ready { idle_since }, Some(_)) => Some(*idle_since),
-            (_, None) | (_, Some(_)) => None,
+    pub fn open(&self, late: bool, spare: bool) -> Option<(Opening, Timestamp)> {
+        self.binding.as_ref()?;
+        match &self.duty {
+            Duty::Ready { idle_since } => Some((Opening::Idle, *idle_since)),
+            Duty::WrapUp {
+                until,
+                rests: false,
+                ..
+            } if late => Some((Opening::WrapUp, *until)),
+            Duty::Reserved { back, .. } | Duty::Ringing { back, .. } if spare => {
+                let (Back::Ready { idle_since: since } | Back::WrapUp { until: since, .. }) = back;
+                Some((Opening::Spare, *since))
+            }
+            Duty::SignedOut
+            | Duty::NotReady { .. }
+            | Duty::Reserved { .. }
+            | Duty::Ringing { .. }
+            | Duty::Talking { .. }
+            | Duty::WrapUp { .. }
+            | Duty::Listening { .. }
+            | Duty::Dialling { .. }
+            | Duty::Unreachable { .. } => None,
         }
     }
 
@@ -487,7 +552,7 @@ mod tests {
             .reserved(call, leg)
             .and_then(Duty::rang)
             .unwrap();
-        assert_eq!(ringing.freed(), Ok(ready));
+        assert_eq!(ringing.freed(at(9)), Ok(ready));
     }
 
     #[test]

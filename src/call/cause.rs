@@ -30,8 +30,10 @@ pub enum Cause {
     Capacity,
     /// A seat's command or hang-up ended it.
     SeatReleased,
-    /// Another leg won or the party is no longer wanted.
+    /// The party is no longer wanted.
     Withdrawn,
+    /// Another phone that rang beside answered first.
+    AnsweredElsewhere,
     /// This process was restarted and the old dialog is being closed.
     Restarted,
     /// A fault of ours on this call.
@@ -43,7 +45,7 @@ impl Cause {
     #[must_use]
     pub const fn sip_status(self) -> u16 {
         match self {
-            Self::Normal | Self::SeatReleased | Self::Withdrawn => 480,
+            Self::Normal | Self::SeatReleased | Self::Withdrawn | Self::AnsweredElsewhere => 480,
             Self::Cancelled => 487,
             Self::Busy => 486,
             Self::NoAnswer | Self::Lost => 480,
@@ -61,6 +63,8 @@ impl Cause {
     pub const fn q850(self) -> u8 {
         match self {
             Self::Normal | Self::Cancelled | Self::SeatReleased | Self::Withdrawn => 16,
+            // Non-selected user clearing.
+            Self::AnsweredElsewhere => 26,
             Self::Busy => 17,
             Self::NoAnswer => 19,
             Self::Unallocated => 1,
@@ -94,7 +98,8 @@ impl Cause {
             | Self::Unallocated
             | Self::Rejected
             | Self::SeatReleased
-            | Self::Withdrawn => false,
+            | Self::Withdrawn
+            | Self::AnsweredElsewhere => false,
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Cause, InMenu, Ingress, Leg, LegState, Party, Phase, Talking, Unanswered};
-use crate::id::{CallId, LegId, PlayId, RecordingId, SeatId};
+use crate::id::{CallId, LegId, PlayId, QueueId, RecordingId, SeatId};
 use crate::matrix::Matrix;
 use crate::phone::Number;
 use crate::time::Timestamp;
@@ -17,6 +17,8 @@ pub struct Call {
     pub serial_no: String,
     pub invite_key: String,
     pub ingress: Ingress,
+    /// Where it waits, or waited.
+    pub queue: QueueId,
     pub caller: Number,
     pub called: String,
     pub received_at: Timestamp,
@@ -157,7 +159,7 @@ impl Call {
     #[must_use]
     pub fn seat(&self) -> Option<&SeatId> {
         match &self.phase {
-            Phase::Unanswered(unanswered) => unanswered.offer.as_ref().map(|offer| &offer.seat),
+            Phase::Unanswered(unanswered) => unanswered.offers.first().map(|offer| &offer.seat),
             Phase::Talking(talking) => talking.seat.as_ref().map(|(seat, _)| seat),
             Phase::InMenu(_) | Phase::Closing(_) => None,
         }

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! InMenu --key, silence, fault, time up--> Unanswered
-//! Unanswered(hearing, offer) --seat answers--> Talking --seat's line lost--> Unanswered (queue's head)
+//! Unanswered(hearing, offers) -seat answers--> Talking --seat's line lost--> Unanswered (queue's head)
 //!      |  people see: Arriving, Greeting, Waiting, Offered   |  people see: Talking, Conferencing
 //!      +--- caller leaves, carrier fails ---> Closing <------+--- caller or seat hangs up
 //! ```
-//! What the caller hears ([`Hearing`]) and which seat is being rung ([`Offer`]) go on side by side, because a seat
+//! What the caller hears ([`Hearing`]) and which seats are being rung ([`Offer`]) go on side by side, because a seat
 //! rings while the greeting plays.
 
 use serde::{Deserialize, Serialize};
@@ -78,7 +78,8 @@ pub struct Unanswered {
     /// Since when in the queue this time.
     pub since: Timestamp,
     pub hearing: Hearing,
-    pub offer: Option<Offer>,
+    /// Seats that are being rung for it; the first is its own, the others ring beside.
+    pub offers: Vec<Offer>,
     /// The last position told to the caller.
     pub spoken: Option<Spoken>,
     /// The still-waiting prompt is due as soon as nothing else is being said.
@@ -131,6 +132,10 @@ pub struct Offer {
     pub alive: bool,
     /// The phone said that it rings.
     pub rang: bool,
+    /// It rings beside another seat and is taken back when another call needs the seat.
+    pub spare: bool,
+    /// No other seat was rung for the call all the while.
+    pub sole: bool,
 }
 
 /// Parties talk.
@@ -170,7 +175,7 @@ impl Unanswered {
         Self {
             since: now,
             hearing: Hearing::Nothing,
-            offer: None,
+            offers: Vec::new(),
             spoken: None,
             still_waiting_due: false,
         }

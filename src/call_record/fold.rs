@@ -139,6 +139,8 @@ impl CallRecord {
                 }
             }
             EventKind::CallRejoined { .. }
+            | EventKind::QueueMoved { .. }
+            | EventKind::OfferDecided { .. }
             | EventKind::SeatStateChanged { .. }
             | EventKind::DigitReceived { .. }
             | EventKind::CommandGiven { .. }

@@ -15,6 +15,7 @@ mod moment;
 mod parts;
 mod publish;
 mod screened;
+mod why;
 
 pub use moment::Moment;
 pub use parts::{
@@ -24,6 +25,7 @@ pub use parts::{
     Supervision, Times,
 };
 pub use publish::{DeliveryType, publish};
+pub use why::{Because, What, Why};
 
 use serde::{Deserialize, Serialize};
 

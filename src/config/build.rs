@@ -6,14 +6,15 @@
 
 use std::path::{Path, PathBuf};
 
+use super::build_queues::{self, Queues};
 use super::checked::{Config, Database, Recording, SeatAccount, Secret, Store};
 use super::disk::{self, Complaint};
 use super::raw::{Origin, Table};
 use super::section::{At, Reader, Section, quoted};
 use super::{build_edge, build_menu, build_sip};
-use crate::id::{QueueId, SeatId};
+use crate::id::SeatId;
 use crate::screen::Bounds;
-use crate::switch::{Centre, Policy, SeatPolicy, Strategy, Timers, prompts_played};
+use crate::switch::{Centre, Policy, SeatPolicy, Timers, prompts_played};
 use crate::time::Millis;
 
 /// Characters of a token or digest password; shorter ones can be guessed.
@@ -23,22 +24,25 @@ const SECRET_CHARS_MIN: usize = 12;
 pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
     let root = Section::root(reader, table);
     let centre = centre(&root.section("centre"));
-    let (queue, strategy) = queue(root.section("queue"));
-    let timers = timers(root.section("timers"));
+    let queues = build_queues::queues(&root);
+    let mut timers = timers(root.section("timers"));
     let screening = screening(root.section("screening"));
     let evidence_key = evidence(root.section("evidence"));
     let (allow_faults, recorded) = testing(root.section("testing"));
     let (prompts, language) = prompts(root.section("prompts"));
-    let (seats, accounts) = seats(&root);
+    let (seats, accounts) = seats(&root, &queues);
+    queues.check_served(&root, &seats);
     let area_code = centre
         .as_ref()
         .map_or("", |centre| centre.area_code.as_str());
-    let (mut sip, trunks) = build_sip::sip(&root, area_code);
+    let (mut sip, trunks) = build_sip::sip(&root, area_code, &queues);
+    let (shared_numbers, affinity) = build_queues::callers(root.section("callers"), area_code);
+    timers.affinity = affinity;
     sip.seats = accounts;
     let menus = build_menu::menus(
         &root,
         &build_menu::Around {
-            queues: std::slice::from_ref(&queue),
+            queues: &queues.names(),
             trunks: trunks.keys().cloned().collect(),
             area_code,
             prompts: &prompts,
@@ -57,12 +61,12 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
     Some(Config {
         policy: Policy {
             centre: centre?,
-            queue,
-            strategy,
+            queue: queues.default,
+            queues: queues.rules,
+            shared_numbers,
             timers,
             seats,
             trunks,
-            shared_numbers: Vec::new(),
             screening,
             menus,
             language,
@@ -173,17 +177,6 @@ pub(super) fn check_area_code(reader: &Reader, code: &At<String>) {
     }
 }
 
-fn queue(section: Section<'_>) -> (QueueId, Strategy) {
-    let id = section.text_or("id", "120");
-    let words = [
-        ("longest_idle", Strategy::LongestIdle),
-        ("random", Strategy::Random),
-    ];
-    let strategy = section.choice("strategy", &words, Strategy::LongestIdle);
-    section.close();
-    (QueueId(id.value), strategy.value)
-}
-
 fn timers(section: Section<'_>) -> Timers {
     let standard = Timers::default();
     let millis = |name: &str, min: i64, max: i64, default: Millis| {
@@ -203,6 +196,7 @@ fn timers(section: Section<'_>) -> Timers {
         ),
         trunk_silence: millis("trunk_silence_ms", 1000, 15_000, standard.trunk_silence),
         wrap_up: millis("wrap_up_ms", 0, 600_000, standard.wrap_up),
+        affinity: standard.affinity,
         release_guard: millis("release_guard_ms", 5000, 120_000, standard.release_guard),
     };
     section.close();
@@ -302,21 +296,16 @@ fn prompts(section: Section<'_>) -> (PathBuf, String) {
 
 pub(super) type Seats = std::collections::BTreeMap<SeatId, SeatPolicy>;
 
-fn seats(root: &Section<'_>) -> (Seats, Vec<SeatAccount>) {
+fn seats(root: &Section<'_>, queues: &Queues) -> (Seats, Vec<SeatAccount>) {
     let mut policies = Seats::new();
     let mut accounts = Vec::new();
     for (name, section) in root.named("seats") {
-        let supervisor = section.flag("supervisor", false);
-        let ready_on_register = section.flag("ready_on_register", !supervisor.value);
+        let policy = build_queues::seat_policy(&section, queues);
         let secret = need_secret(&section, "its phone registers with it");
         if let Some(secret) = &secret {
             check_length(&section, secret);
         }
         let seat = SeatId(name);
-        let policy = SeatPolicy {
-            supervisor: supervisor.value,
-            ready_on_register: ready_on_register.value,
-        };
         policies.insert(seat.clone(), policy);
         if let Some(secret) = secret {
             accounts.push(SeatAccount {
@@ -332,7 +321,7 @@ fn seats(root: &Section<'_>) -> (Seats, Vec<SeatAccount>) {
             "with no seat every caller would wait for ever",
             "[seats.801] and below it secret_file = \"...\"",
         );
-    } else if !policies.values().any(|seat| seat.supervisor) {
+    } else if !policies.values().any(SeatPolicy::is_supervisor) {
         root.reader.warn(
             &Origin::Default,
             "seats",

@@ -204,7 +204,7 @@ fn check_token_seat(
                 hint(&seat.value, seats.keys().map(SeatId::as_str))
             ),
         ),
-        Some(policy) if role.value == Role::Supervisor && !policy.supervisor => {
+        Some(policy) if role.value == Role::Supervisor && !policy.is_supervisor() => {
             section.reader.fault(
                 &seat.origin,
                 &seat.key,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::build::{check_area_code, complain, shipped};
 use super::build_edge::{clash, tls};
+use super::build_queues::{self, Queues};
 use super::checked::{Cidr, Media, Sip, SipListener, TlsTrust, Transport, Trunk};
 use super::disk;
 use super::raw::Origin;
@@ -23,7 +24,7 @@ const EPHEMERAL_FIRST: i64 = 32_768;
 type Policies = BTreeMap<TrunkId, TrunkPolicy>;
 
 /// `[sip]` and `[trunks.*]`; the seats are filled in by the caller.
-pub(super) fn sip(root: &Section<'_>, area_code: &str) -> (Sip, Policies) {
+pub(super) fn sip(root: &Section<'_>, area_code: &str, queues: &Queues) -> (Sip, Policies) {
     let section = root.section("sip");
     let realm = section.text_or("realm", "firstring");
     let digests = digests(&section);
@@ -32,7 +33,7 @@ pub(super) fn sip(root: &Section<'_>, area_code: &str) -> (Sip, Policies) {
     let profiles = profiles(&section);
     let listeners = listeners(&section);
     section.close();
-    let (trunks, policies) = trunks(root, area_code, &listeners, &profiles);
+    let (trunks, policies) = trunks(root, area_code, queues, &listeners, &profiles);
     let sip = Sip {
         listeners: listeners
             .into_iter()
@@ -220,6 +221,7 @@ fn listener(id: String, section: &Section<'_>) -> Option<SipListener> {
 fn trunks(
     root: &Section<'_>,
     area_code: &str,
+    queues: &Queues,
     listeners: &[At<SipListener>],
     profiles: &BTreeMap<String, Profile>,
 ) -> (Vec<Trunk>, Policies) {
@@ -228,7 +230,7 @@ fn trunks(
     let mut ranges: Vec<(At<Cidr>, String)> = Vec::new();
     for (name, section) in root.named("trunks") {
         let sources = sources(&section, &name, &mut ranges);
-        let policy = trunk_policy(&section, area_code);
+        let policy = trunk_policy(&section, area_code, queues);
         let profile = profile(&section, profiles);
         let trunk = trunk_way(&section, listeners);
         if policy.outbound.is_some() && !section.has("remote") {
@@ -316,7 +318,7 @@ fn sources(section: &Section<'_>, name: &str, seen: &mut Vec<(At<Cidr>, String)>
     ranges
 }
 
-fn trunk_policy(section: &Section<'_>, area_code: &str) -> TrunkPolicy {
+fn trunk_policy(section: &Section<'_>, area_code: &str, queues: &Queues) -> TrunkPolicy {
     let words = [("at_once", false), ("early_media", true)];
     let early = section.choice("answer", &words, false);
     let limit = section.integer(
@@ -348,6 +350,7 @@ fn trunk_policy(section: &Section<'_>, area_code: &str) -> TrunkPolicy {
         );
     }
     TrunkPolicy {
+        queue: build_queues::trunk_queue(section, queues),
         answer,
         area_code: area.value,
         outbound: outbound.and_then(|order| u16::try_from(order.value).ok()),

@@ -12,6 +12,7 @@
 mod build;
 mod build_edge;
 mod build_menu;
+mod build_queues;
 mod build_sip;
 pub mod checked;
 mod disk;

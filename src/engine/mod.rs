@@ -25,7 +25,7 @@ use serde::Serialize;
 use tokio::sync::{Notify, mpsc, watch as channel};
 
 pub use owner::Ended;
-pub use recovery::{ReplayError, Replayed, replay};
+pub use recovery::{ReplayError, Replayed, replay, why};
 pub use serve::{Options as ServeOptions, ServeError, serve};
 pub use site::look as look_at_site;
 

@@ -5,6 +5,8 @@ use std::path::Path;
 use tokio::sync::mpsc;
 
 use super::owner::replay_guarded;
+use crate::call_record::{Because, Why};
+use crate::id::CallId;
 use crate::media::recorder::{self, Left};
 use crate::store::journal::{self, EventReader, JournalError, Recovered};
 use crate::switch::{Event, Input, InputKind, Policy, RecordingEvent, Switch, marks_of};
@@ -140,6 +142,25 @@ pub fn replay(path: &Path) -> Result<Replayed, ReplayError> {
         events,
         state_hash: switch.state_hash(),
     })
+}
+
+/// Why a call rang where it rang, from the Events of a segment or a directory of segments; empty when it is not there.
+///
+/// # Errors
+/// [`ReplayError`]: the file is damaged (with its place).
+pub fn why(path: &Path, call: CallId) -> Result<Vec<Because>, ReplayError> {
+    let entries = journal::replay(path)?;
+    let state = entries.start().map(|start| Switch::restore(&start.value));
+    let state = state
+        .transpose()
+        .map_err(|error| ReplayError::Snapshot(error.to_string()))?;
+    let mut why = Why::new(call, state.iter().flat_map(Switch::seat_states));
+    for entry in entries {
+        for event in &entry?.events {
+            why.take(event);
+        }
+    }
+    Ok(why.finish())
 }
 
 /// The policy that the first Input of a journal brings; a segment of its own begins with a snapshot instead.

@@ -2,12 +2,12 @@
 
 use super::timers::TimerKey;
 use super::{AlarmCode, Effect, EventKind, MediaCommand, Outcome, Question, Switch};
-use crate::acd::Duty;
+use crate::acd::{Duty, Entry, Identity};
 use crate::call::{
     AnswerPolicy, Arrival, Call, Capture, Cause, Ingress, Leg, LegCommand, LegState, Party, Phase,
     Unanswered,
 };
-use crate::id::{CallId, LegId, RecordingId};
+use crate::id::{CallId, LegId, QueueId, RecordingId};
 use crate::limits::{CALLS_MAX, RECENT_INVITES_MAX};
 use crate::matrix::Matrix;
 use crate::phone::{self, Number, NumberKind};
@@ -201,6 +201,7 @@ impl Switch {
             serial_no: serial_no.clone(),
             invite_key: arrival.invite_key.clone(),
             ingress: arrival.ingress.clone(),
+            queue: self.entry_queue(&arrival.ingress),
             caller: caller.clone(),
             called: arrival.called.clone(),
             received_at: self.now,
@@ -238,14 +239,33 @@ impl Switch {
 
     /// Puts a call into the queue and arms what a waiting caller is owed.
     pub(super) fn enter_queue(&mut self, call: CallId, again: bool) {
-        let Some(since) = self.calls.get(&call).map(|c| c.received_at) else {
+        let Some(open) = self.calls.get(&call) else {
             return self.misfit("flaw.queue_unknown_call");
         };
-        let position = self.queue.enter(call, since, again);
+        let (queue, arrived) = (open.queue.clone(), open.received_at);
+        let merges = !open.caller.anonymous;
+        let identity = Identity::of(&open.caller, &self.policy.shared_numbers);
+        let since = match &identity {
+            Some(identity) if !again => self
+                .callers
+                .arrived(identity, call, merges, self.now)
+                .min(arrived),
+            Some(_) | None => arrived,
+        };
+        self.queue.enter(Entry {
+            call,
+            queue: queue.clone(),
+            identity,
+            arrived,
+            since,
+            restored: again,
+            entered: 0,
+        });
+        let position = self.position(call).unwrap_or(0);
         // At the end it moves nobody.
-        self.queue_moved |= self.queue.entries().last().map(|e| e.call) != Some(call);
+        let last = usize::try_from(position).is_ok_and(|p| p + 1 == self.queue.entries().len());
+        self.queue_moved |= !last;
         self.stirred.insert(call);
-        let queue = self.policy.queue.clone();
         self.say(
             call,
             EventKind::QueueEntered {
@@ -254,9 +274,20 @@ impl Switch {
                 again,
             },
         );
+        self.arm_relax(call);
         let timers = self.policy.timers;
         self.arm(TimerKey::WaitAlert(call), timers.wait_alert);
         self.arm(TimerKey::StillWaiting(call), timers.still_waiting);
+    }
+
+    pub(super) fn entry_queue(&self, ingress: &Ingress) -> QueueId {
+        let named = match ingress {
+            Ingress::Trunk(trunk) => self.policy.trunks.get(trunk).and_then(|t| t.queue.clone()),
+            Ingress::Seat(_) => None,
+        };
+        named
+            .filter(|queue| self.policy.queues.contains_key(queue))
+            .unwrap_or_else(|| self.policy.queue.clone())
     }
 
     /// A seat that dials is in a call of its own and is offered no other.

@@ -131,11 +131,7 @@ impl Switch {
     }
 }
 
-/// The same number is the same caller, also when it is not to be shown. Without a number nobody is the same.
+/// The same full number is the same caller. Who withholds it is never merged with anybody.
 fn same_caller(a: &Number, b: &Number) -> bool {
-    match (&a.e164, &b.e164) {
-        (Some(a), Some(b)) => a == b,
-        (None, None) => !a.display.is_empty() && a.display == b.display,
-        (Some(_), None) | (None, Some(_)) => false,
-    }
+    !a.anonymous && !b.anonymous && a.e164.is_some() && a.e164 == b.e164
 }

@@ -2,7 +2,9 @@
 //! event with who gave it (WS/T 451-2014 5.3-c).
 
 use super::party::unknown_call;
-use super::{Actor, Command, CommandError, CommandReply, DispatchReport, EventKind, Switch};
+use super::{
+    Actor, Command, CommandError, CommandReply, DispatchReport, EventKind, SeatPolicy, Switch,
+};
 use crate::acd::Seat;
 use crate::call::{Cause, Phase};
 use crate::id::{CallId, DestinationId, SeatId};
@@ -92,6 +94,9 @@ impl Switch {
         if let (Some(open), Some(id)) = (self.calls.get_mut(&call), &incident_id) {
             open.incident_id = Some(id.clone());
         }
+        if incident_id.is_some() {
+            self.callers.incident(call, true);
+        }
         let destination = destination.clone();
         self.say(
             call,
@@ -131,8 +136,10 @@ impl Switch {
             }
         }
         self.check_known_call(call)?;
-        if matches!(report, DispatchReport::OrderIssued { .. }) {
-            self.screen_helped(call);
+        match report {
+            DispatchReport::OrderIssued { .. } => self.screen_helped(call),
+            DispatchReport::Reassigned { .. } => {}
+            DispatchReport::Cancelled { .. } => self.callers.incident(call, false),
         }
         let (by, report) = (by.clone(), report.clone());
         self.say(call, EventKind::DispatchReported { by, report });
@@ -207,7 +214,12 @@ impl Switch {
         seat: &SeatId,
     ) -> Result<(), CommandError> {
         self.check_own_seat(by, seat)?;
-        if self.policy.seats.get(seat).is_some_and(|s| s.supervisor) {
+        if self
+            .policy
+            .seats
+            .get(seat)
+            .is_some_and(SeatPolicy::is_supervisor)
+        {
             Ok(())
         } else {
             Err(not_allowed(by, "only a supervisor's seat may listen"))

@@ -122,6 +122,7 @@ impl Switch {
             },
         );
         self.disarm_waiting(call);
+        self.caller_served(call);
         self.return_dialling_seat(call);
         match outcome {
             Outcome::Answered => {}
@@ -170,18 +171,29 @@ impl Switch {
                     self.say_seat_released(call, leg, seat, cause);
                     self.seat_hung_up(seat);
                 }
-                Party::Seat(seat) => self.free_offered_seat(call, leg, seat),
+                Party::Seat(seat) => {
+                    self.free_offered_seat(call, leg, seat, Cause::Withdrawn);
+                }
                 Party::Third { .. } => self.dismiss_third(call, leg, &state, cause),
                 Party::Listener(seat) => self.dismiss_listener(call, leg, seat),
             }
         }
     }
 
-    /// The call that a seat is being rung for needs it no more: ready again, with its old idle time.
-    pub(super) fn free_offered_seat(&mut self, call: CallId, leg: LegId, seat: &SeatId) {
-        self.release(call, leg, Cause::Withdrawn);
-        self.say_seat_released(call, leg, seat, Cause::Withdrawn);
-        self.seat_step(seat, "flaw.seat_freed_unoffered", Duty::freed);
+    /// The call that a seat is being rung for needs it no more: what it was before, with its old idle time.
+    pub(super) fn free_offered_seat(
+        &mut self,
+        call: CallId,
+        leg: LegId,
+        seat: &SeatId,
+        cause: Cause,
+    ) {
+        self.release(call, leg, cause);
+        self.say_seat_released(call, leg, seat, cause);
+        let now = self.now;
+        self.seat_step(seat, "flaw.seat_freed_unoffered", |duty: Duty| {
+            duty.freed(now)
+        });
     }
 
     fn say_seat_released(&mut self, call: CallId, leg: LegId, seat: &SeatId, cause: Cause) {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::input::{Actor, DispatchReport, Finding, SealedRecording};
+use crate::acd::{Held, Rule};
 use crate::call::{Arrival, Cause};
 use crate::id::{
     CallBackId, CallId, DestinationId, EventId, LegId, MarkId, MenuId, PromptId, QueueId,
@@ -33,6 +34,13 @@ pub enum Outcome {
     Abandoned,
     Lost,
     RefusedCapacity,
+}
+
+/// A free seat that was not offered a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldSeat {
+    pub seat: SeatId,
+    pub reason: Held,
 }
 
 /// What became true. The serde name is the public event name (`call.received`).
@@ -90,6 +98,22 @@ pub enum EventKind {
         queue: QueueId,
         reason: String,
         waited_ms: u64,
+    },
+    /// Its queue is no more.
+    #[serde(rename = "queue.moved")]
+    QueueMoved { from: QueueId, to: QueueId },
+    /// Why this seat is rung for it, and why other free seats are not. Without a seat: free ones there are, and none is
+    /// fit; said once per kind of need and change.
+    #[serde(rename = "offer.decided")]
+    OfferDecided {
+        rule: Rule,
+        chosen: Option<SeatId>,
+        held: Vec<HeldSeat>,
+        queue: QueueId,
+        /// Skills still asked for.
+        needs: Vec<String>,
+        /// Needs that fell away by waiting.
+        relaxed: Vec<String>,
     },
     #[serde(rename = "seat.ringing")]
     SeatRinging { seat: SeatId, leg: LegId },

@@ -126,19 +126,16 @@ impl Switch {
         if std::mem::take(&mut self.queue_moved) {
             calls.extend(self.queue.entries().iter().map(|e| e.call));
         }
-        if calls.len() > 1 {
-            let positions: Vec<_> = (0_u32..)
-                .zip(self.queue.entries())
-                .filter(|(_, e)| calls.contains(&e.call))
-                .map(|(position, e)| (e.call, position))
-                .collect();
-            for (call, position) in positions {
-                self.choose_sound(call, position);
-            }
-        } else if let Some(call) = calls.first()
-            && let Some(position) = self.queue.position(*call)
-        {
-            self.choose_sound(*call, position);
+        calls.retain(|call| self.queue.entry(*call).is_some());
+        if calls.is_empty() {
+            return;
+        }
+        let positions: Vec<_> = (0_u32..)
+            .zip(self.waiting_order())
+            .filter(|(_, call)| calls.contains(call))
+            .collect();
+        for (position, call) in positions {
+            self.choose_sound(call, position);
         }
     }
 
@@ -155,7 +152,7 @@ impl Switch {
         }
         if unanswered.still_waiting_due {
             self.say_still_waiting(call);
-        } else if unanswered.offer.is_some() {
+        } else if !unanswered.offers.is_empty() {
             self.loop_sound(call, Hearing::RingBack);
         } else if let Some(position) = self.position_to_tell(call, position) {
             self.tell_position(call, position);

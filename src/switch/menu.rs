@@ -169,9 +169,13 @@ impl Switch {
     /// Into the queue, in the same step. The wait counts from the arrival.
     fn menu_to_queue(&mut self, call: CallId, queue: QueueId, reason: &str) {
         self.timers.disarm(&TimerKey::Menu(call));
-        self.left_menu(call, reason, Some(queue));
+        self.left_menu(call, reason, Some(queue.clone()));
         let now = self.now;
+        let known = self.policy.queues.contains_key(&queue);
         if let Some(open) = self.call_mut(call) {
+            if known {
+                open.queue = queue;
+            }
             open.phase = Phase::Unanswered(Unanswered::entered(now));
         }
         self.enter_queue(call, false);

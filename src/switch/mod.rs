@@ -8,8 +8,9 @@
 //! Input -> due timers fire -> arrival | leg facts by party | command | seat | trunk | recording
 //!       -> free seats are offered, positions told, alarms settled -> Events, Effects
 //! ```
-//! One file per concern: arrival, menu, hearing (what a waiting caller hears), offer, talk, party, listen, ending,
-//! call_backs, screening, seats, trunks, ledger (alarms), commands, restart, timers, snapshot, picture (for people).
+//! One file per concern: arrival, menu, hearing (what a waiting caller hears), routing (who is offered whom), offer,
+//! talk, party, listen, ending, call_backs, screening, seats, trunks, ledger (alarms), commands, restart, timers,
+//! snapshot, picture (for people).
 
 mod arrival;
 mod call_backs;
@@ -27,6 +28,7 @@ mod party;
 mod picture;
 mod policy;
 mod restart;
+mod routing;
 mod screening;
 mod seats;
 mod snapshot;
@@ -47,15 +49,16 @@ use crate::call::{Call, Capture, KeyPath, LegCommand, LegEvent, LegFact, Party};
 use crate::id::{CallBackId, CallId, EventId, IdSource, LegId, RecordingId, SeatId, TrunkId};
 use crate::time::Timestamp;
 
+pub use crate::acd::{Held, Rule, SeatRole, Strategy};
 pub use effect::{Effect, MediaCommand, Question, Sound};
-pub use event::{AlarmCode, Event, EventKind, Outcome};
+pub use event::{AlarmCode, Event, EventKind, HeldSeat, Outcome};
 pub use hearing::prompts_played;
 pub use input::{
     Actor, Command, CommandError, CommandReply, DispatchReport, Finding, Input, InputKind,
     LineData, LineStatus, Location, LocationSource, MediaEvent, NetworkCell, RecordingEvent, Role,
     SealedRecording, SealedTrack, SeatLink, Shape, TrunkChange,
 };
-pub use policy::{Centre, Policy, SeatPolicy, Strategy, Timers, TrunkPolicy};
+pub use policy::{Centre, Policy, QueuePolicy, SeatPolicy, Timers, TrunkPolicy};
 pub use screening::marks_of;
 pub use snapshot::SnapshotError;
 pub use view::{
@@ -93,6 +96,9 @@ pub struct Switch {
     recent: BTreeMap<String, CallId>,
     recent_order: VecDeque<(Timestamp, String, CallId)>,
     queue: acd::Queue,
+    callers: acd::Callers,
+    /// What was last said to hold free seats back, by kind of need.
+    held: Vec<routing::Told>,
     seats: BTreeMap<SeatId, acd::Seat>,
     trunks: BTreeMap<TrunkId, Trunk>,
     call_backs: BTreeMap<CallBackId, CallBack>,
@@ -145,6 +151,8 @@ impl Switch {
             recent: BTreeMap::new(),
             recent_order: VecDeque::new(),
             queue: acd::Queue::default(),
+            callers: acd::Callers::default(),
+            held: Vec::new(),
             seats: BTreeMap::new(),
             trunks: BTreeMap::new(),
             call_backs: BTreeMap::new(),
@@ -206,6 +214,14 @@ impl Switch {
                 Some((id.clone(), binding.contact.clone(), binding.until))
             })
             .collect()
+    }
+
+    /// What every seat does, as Events name it, with its reason.
+    pub fn seat_states(&self) -> impl Iterator<Item = (SeatId, String, Option<String>)> + '_ {
+        self.seats.iter().map(|(id, seat)| {
+            let reason = seat.duty.reason().map(str::to_owned);
+            (id.clone(), seat.duty.name().to_owned(), reason)
+        })
     }
 
     /// Recordings that the recorder has not completed: call, recording, arrival of the call.
@@ -386,13 +402,13 @@ impl Switch {
     fn new_leg_id(&mut self) -> LegId {
         LegId(self.ids.next_uuid(self.now))
     }
+}
 
-    /// SplitMix64 (Steele, Lea, Flood 2014): chance that a replay repeats.
-    fn draw(&mut self) -> u64 {
-        self.chance = self.chance.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.chance;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
-    }
+/// SplitMix64 (Steele, Lea, Flood 2014): chance that a replay repeats.
+const fn draw_from(chance: &mut u64) -> u64 {
+    *chance = chance.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let mut z = *chance;
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }

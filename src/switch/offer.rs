@@ -4,10 +4,10 @@
 //! Invariant 4: whenever a fit seat is free, the next waiting call rings there at once.
 
 use super::timers::TimerKey;
-use super::{EventKind, MediaCommand, Strategy, Switch};
+use super::{EventKind, MediaCommand, Switch};
+use crate::acd::Duty;
 use crate::acd::seat::{REASON_MISSED, REASON_REJECTED};
-use crate::acd::{Duty, Order, choose};
-use crate::call::{Cause, Ingress, Invite, Leg, LegCommand, LegFact, Offer, Party, Phase, Target};
+use crate::call::{Cause, Invite, Leg, LegCommand, LegFact, Offer, Party, Phase, Target};
 use crate::id::{CallId, LegId, SeatId};
 use crate::time::Millis;
 
@@ -26,51 +26,12 @@ enum Miss {
 }
 
 impl Switch {
-    /// Offers waiting calls to free seats until one of both runs out.
-    pub(super) fn route(&mut self) {
-        if self.queue.is_empty() || !self.has_fit_seat() {
-            return;
+    /// Rings a seat for a call. One that rings beside another for a call that does not need it is taken from there.
+    pub(super) fn offer(&mut self, call: CallId, seat: &SeatId) {
+        if let Some((other, leg)) = self.offered_to(seat) {
+            self.free_offered_seat(other, leg, seat, Cause::Withdrawn);
+            self.clear_offer(other, leg);
         }
-        let waiting: Vec<CallId> = self
-            .queue
-            .entries()
-            .iter()
-            .filter(|e| !e.offered)
-            .map(|e| e.call)
-            .collect();
-        for call in waiting {
-            if !self.has_fit_seat() {
-                return;
-            }
-            if let Some(seat) = self.choose_seat(call) {
-                self.offer(call, &seat);
-            }
-        }
-    }
-
-    fn has_fit_seat(&self) -> bool {
-        self.seats.values().any(|seat| seat.fit().is_some())
-    }
-
-    fn choose_seat(&mut self, call: CallId) -> Option<SeatId> {
-        let order = match self.policy.strategy {
-            Strategy::LongestIdle => Order::LongestIdle,
-            Strategy::Random => Order::Draw(self.draw()),
-        };
-        let own = match &self.calls.get(&call)?.ingress {
-            Ingress::Seat(seat) => Some(seat),
-            Ingress::Trunk(_) => None,
-        };
-        let ready: Vec<_> = self
-            .seats
-            .iter()
-            .filter(|(id, _)| Some(*id) != own)
-            .filter_map(|(id, seat)| Some((id, seat.fit()?)))
-            .collect();
-        choose(&ready, order)
-    }
-
-    fn offer(&mut self, call: CallId, seat: &SeatId) {
         let leg = self.new_leg_id();
         let Some(invite) = self.seat_invite(call, seat, None) else {
             return self.misfit("flaw.offer_unregistered_seat");
@@ -80,16 +41,24 @@ impl Switch {
         }) {
             return;
         }
+        if let Some(state) = self.seats.get_mut(seat) {
+            state.offered_at = Some(self.now);
+        }
         self.add_leg(call, leg, Leg::outbound(Party::Seat(seat.clone()), None));
         if let Some(unanswered) = self.call_mut(call).and_then(|c| c.unanswered_mut()) {
-            unanswered.offer = Some(Offer {
+            let beside = !unanswered.offers.is_empty();
+            for other in &mut unanswered.offers {
+                other.sole = false;
+            }
+            unanswered.offers.push(Offer {
                 seat: seat.clone(),
                 leg,
                 alive: false,
                 rang: false,
+                spare: beside,
+                sole: !beside,
             });
         }
-        self.queue.set_offered(call, true);
         self.stirred.insert(call);
         self.command_leg(leg, LegCommand::Invite(Box::new(invite)));
         self.arm(TimerKey::Ring(leg), self.policy.timers.ring);
@@ -124,7 +93,7 @@ impl Switch {
     /// A fact of a seat's leg, offered or talking.
     pub(super) fn seat_fact(&mut self, call: CallId, leg: LegId, seat: &SeatId, fact: LegFact) {
         match fact {
-            LegFact::Trying => self.seat_alive(call, leg),
+            LegFact::Trying => self.seat_alive(call, leg, seat),
             LegFact::Progressed { .. } => self.seat_rang(call, leg, seat),
             LegFact::Answered => self.seat_answered(call, leg, seat),
             LegFact::Failed { cause } => self.offer_failed(call, leg, seat, cause),
@@ -138,11 +107,12 @@ impl Switch {
     }
 
     fn offer_mut(&mut self, call: CallId, leg: LegId) -> Option<&mut Offer> {
-        let offer = self.call_mut(call)?.unanswered_mut()?.offer.as_mut()?;
-        (offer.leg == leg).then_some(offer)
+        let unanswered = self.call_mut(call)?.unanswered_mut()?;
+        unanswered.offers.iter_mut().find(|offer| offer.leg == leg)
     }
 
-    fn seat_alive(&mut self, call: CallId, leg: LegId) {
+    fn seat_alive(&mut self, call: CallId, leg: LegId, seat: &SeatId) {
+        self.phone_proven(seat);
         match self.offer_mut(call, leg) {
             Some(offer) => offer.alive = true,
             None => self.misfit("flaw.seat_trying_unoffered"),
@@ -157,6 +127,7 @@ impl Switch {
         if std::mem::replace(&mut offer.rang, true) {
             return;
         }
+        self.phone_proven(seat);
         self.seat_step(seat, "flaw.seat_rang_unreserved", Duty::rang);
         self.say(
             call,
@@ -184,6 +155,7 @@ impl Switch {
         self.leave_queue(call, "answered");
         let now = self.now;
         let mut first = false;
+        let others = unanswered.offers.clone();
         if let Some(open) = self.call_mut(call) {
             open.phase = Phase::Talking(unanswered.answered(seat.clone(), leg));
             first = open.answered_at.is_none();
@@ -192,6 +164,7 @@ impl Switch {
             open.wait_exceeded = false;
         }
         self.totals.answered += u64::from(first);
+        self.caller_answered(call, seat);
         self.refresh_matrix(call);
         self.say(
             call,
@@ -201,6 +174,9 @@ impl Switch {
             },
         );
         self.refresh_tones(call);
+        for other in others.into_iter().filter(|offer| offer.leg != leg) {
+            self.free_offered_seat(call, other.leg, &other.seat, Cause::AnsweredElsewhere);
+        }
     }
 
     pub(super) fn stop_caller(&mut self, call: CallId) {
@@ -211,9 +187,9 @@ impl Switch {
 
     /// Out of the queue, with the reason and the wait.
     pub(super) fn leave_queue(&mut self, call: CallId, reason: &str) {
-        if self.queue.leave(call).is_none() {
+        let Some(entry) = self.queue.leave(call) else {
             return;
-        }
+        };
         self.queue_moved = true;
         let since = self
             .calls
@@ -221,11 +197,10 @@ impl Switch {
             .and_then(|c| c.unanswered())
             .map(|u| u.since);
         let waited_ms = since.map_or(0, |since| self.now.millis_since(since));
-        let queue = self.policy.queue.clone();
         self.say(
             call,
             EventKind::QueueLeft {
-                queue,
+                queue: entry.queue,
                 reason: reason.to_owned(),
                 waited_ms,
             },
@@ -233,9 +208,9 @@ impl Switch {
     }
 
     fn offer_failed(&mut self, call: CallId, leg: LegId, seat: &SeatId, cause: Cause) {
-        if self.offer_mut(call, leg).is_none() {
+        let Some(sole) = self.offer_mut(call, leg).map(|offer| offer.sole) else {
             return self.misfit("flaw.seat_failed_unoffered");
-        }
+        };
         self.forget_leg(call, leg);
         self.say(
             call,
@@ -245,7 +220,8 @@ impl Switch {
                 cause,
             },
         );
-        self.offer_over(call, seat, miss_of(cause));
+        self.clear_offer(call, leg);
+        self.offer_over(seat, miss_of(cause), sole);
     }
 
     /// A seat's or a listener's phone was not picked up in time.
@@ -256,7 +232,7 @@ impl Switch {
         let Some(offer) = self.offer_mut(call, leg) else {
             return self.listener_rang_out(call, leg);
         };
-        let (seat, alive) = (offer.seat.clone(), offer.alive);
+        let (seat, alive, sole) = (offer.seat.clone(), offer.alive, offer.sole);
         self.release(call, leg, Cause::NoAnswer);
         self.say(
             call,
@@ -270,7 +246,8 @@ impl Switch {
         } else {
             Miss::PhoneDead
         };
-        self.offer_over(call, &seat, miss);
+        self.clear_offer(call, leg);
+        self.offer_over(&seat, miss, sole);
     }
 
     /// The seat's phone is gone while it was being rung: the call goes to the next seat.
@@ -284,21 +261,27 @@ impl Switch {
                 cause: Cause::Unreachable,
             },
         );
-        self.clear_offer(call);
+        self.clear_offer(call, leg);
     }
 
-    pub(super) fn clear_offer(&mut self, call: CallId) {
+    /// One seat rings no more; the next one in line is then the call's own.
+    pub(super) fn clear_offer(&mut self, call: CallId, leg: LegId) {
         if let Some(unanswered) = self.call_mut(call).and_then(|c| c.unanswered_mut()) {
-            unanswered.offer = None;
+            unanswered.offers.retain(|offer| offer.leg != leg);
+            if let Some(own) = unanswered.offers.first_mut() {
+                own.spare = false;
+            }
         }
-        self.queue.set_offered(call, false);
         self.stirred.insert(call);
     }
 
-    fn offer_over(&mut self, call: CallId, seat: &SeatId, miss: Miss) {
-        self.clear_offer(call);
+    /// Only a seat that was rung alone has missed a call, and never the last one that serves.
+    fn offer_over(&mut self, seat: &SeatId, miss: Miss, sole: bool) {
+        let mut others = self.seats.iter().filter(|(id, _)| *id != seat);
+        let last = !others.any(|(_, other)| other.duty.serves());
         let (now, until) = (self.now, self.now + REST_SPAN);
         self.seat_step(seat, "flaw.seat_missed_unoffered", |duty| match miss {
+            Miss::RangOut if last || !sole => duty.freed(now),
             Miss::RangOut => duty.missed(REASON_MISSED),
             Miss::Rejected => duty.missed(REASON_REJECTED),
             Miss::MediaRefused => duty.missed(REASON_MEDIA),
@@ -316,7 +299,8 @@ const fn miss_of(cause: Cause) -> Miss {
         | Cause::NoAnswer
         | Cause::Rejected
         | Cause::SeatReleased
-        | Cause::Withdrawn => Miss::Rejected,
+        | Cause::Withdrawn
+        | Cause::AnsweredElsewhere => Miss::Rejected,
         Cause::MediaRefused => Miss::MediaRefused,
         Cause::Unallocated
         | Cause::Unavailable

@@ -1,8 +1,8 @@
 //! The switch as people see it.
 
 use super::{
-    AlarmView, CallBackView, CallState, CallView, LegView, ScreenView, SeatState, SeatView, Switch,
-    TrunkView, View,
+    AlarmView, CallBackView, CallState, CallView, LegView, ScreenView, SeatPolicy, SeatState,
+    SeatView, Switch, TrunkView, View,
 };
 use crate::acd::{Duty, Seat};
 use crate::call::{Announcement, Call, Hearing, Ingress, Phase};
@@ -54,13 +54,8 @@ impl Switch {
     }
 
     fn calls_view(&self) -> Vec<CallView> {
-        let positions: std::collections::BTreeMap<_, _> = self
-            .queue
-            .entries()
-            .iter()
-            .zip(0_u32..)
-            .map(|(entry, position)| (entry.call, position))
-            .collect();
+        let positions: std::collections::BTreeMap<_, _> =
+            self.waiting_order().into_iter().zip(0_u32..).collect();
         let mut calls: Vec<_> = self
             .calls
             .values()
@@ -76,7 +71,11 @@ impl Switch {
     fn seat_view(&self, id: &SeatId, seat: &Seat) -> SeatView {
         SeatView {
             seat: id.clone(),
-            supervisor: self.policy.seats.get(id).is_some_and(|s| s.supervisor),
+            supervisor: self
+                .policy
+                .seats
+                .get(id)
+                .is_some_and(SeatPolicy::is_supervisor),
             state: match &seat.duty {
                 Duty::SignedOut => SeatState::SignedOut,
                 Duty::NotReady { .. } => SeatState::NotReady,
@@ -155,7 +154,7 @@ fn call_view(call: &Call, position: Option<u32>, screen: ScreenView) -> CallView
 fn state_of(call: &Call) -> CallState {
     match &call.phase {
         Phase::InMenu(_) => CallState::InMenu,
-        Phase::Unanswered(unanswered) if unanswered.offer.is_some() => CallState::Offered,
+        Phase::Unanswered(unanswered) if !unanswered.offers.is_empty() => CallState::Offered,
         Phase::Unanswered(unanswered) => match unanswered.hearing {
             Hearing::Nothing => CallState::Arriving,
             Hearing::Prompt {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::acd::{SeatRole, Strategy};
 use crate::call::AnswerPolicy;
 use crate::id::{QueueId, SeatId, TrunkId};
 use crate::ivr::Menus;
@@ -14,8 +15,9 @@ use crate::time::Millis;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
     pub centre: Centre,
+    /// The queue of calls whose entry names none; always one of `queues`.
     pub queue: QueueId,
-    pub strategy: Strategy,
+    pub queues: BTreeMap<QueueId, QueuePolicy>,
     pub timers: Timers,
     pub seats: BTreeMap<SeatId, SeatPolicy>,
     pub trunks: BTreeMap<TrunkId, TrunkPolicy>,
@@ -52,13 +54,51 @@ pub struct Centre {
     pub division: String,
 }
 
-/// Which ready seat is offered a call.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Strategy {
-    LongestIdle,
-    /// 随机分配 (WS/T 451 7.2.1.1-d), drawn from the seeded source of the switch.
-    Random,
+/// One queue behind the emergency number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuePolicy {
+    pub strategy: Strategy,
+    /// Skills that a seat must have, the least important last.
+    pub needs: Vec<String>,
+    /// After each such span of waiting the last need falls away, and with the last one the queue itself.
+    pub relax: Millis,
+    /// Its calls stand as if they had come so much earlier.
+    pub ahead: Millis,
+    /// The queue whose seats are fit too once nothing is asked for any more.
+    pub fallback: Option<QueueId>,
+}
+
+impl QueuePolicy {
+    /// A queue that asks for nothing.
+    pub const PLAIN: Self = Self {
+        strategy: Strategy::LongestIdle,
+        needs: Vec::new(),
+        relax: Millis::from_secs(15),
+        ahead: Millis(0),
+        fallback: None,
+    };
+
+    /// What a call that has waited so long asks for: skills, and the fallback queue if its time has come.
+    #[must_use]
+    pub fn need_after(&self, waited_ms: u64) -> (&[String], Option<&QueueId>) {
+        let steps = waited_ms / u64::from(self.relax.0.max(1));
+        let fallen = usize::try_from(steps).unwrap_or(usize::MAX);
+        let left = self.needs.len().saturating_sub(fallen);
+        let fallback = self.fallback.as_ref().filter(|_| fallen > 0 && left == 0);
+        (self.needs.get(..left).unwrap_or(&[]), fallback)
+    }
+}
+
+impl Policy {
+    /// The rules of a queue; of the default one when it is no more.
+    #[must_use]
+    pub fn queue_of(&self, queue: &QueueId) -> &QueuePolicy {
+        const PLAIN: &QueuePolicy = &QueuePolicy::PLAIN;
+        let found = self.queues.get(queue);
+        found
+            .or_else(|| self.queues.get(&self.queue))
+            .unwrap_or(PLAIN)
+    }
 }
 
 /// Timers, with the defaults of the domain (each traced in docs/ws-t-451.md).
@@ -78,6 +118,8 @@ pub struct Timers {
     pub trunk_silence: Millis,
     /// After-call work before the seat is ready again.
     pub wrap_up: Millis,
+    /// A caller belongs to the seat that handled him within this.
+    pub affinity: Millis,
     /// A lost seat's caller goes back to the queue's head at once; a released leg must report its end within this.
     pub release_guard: Millis,
 }
@@ -92,6 +134,7 @@ impl Default for Timers {
             third_party_ring: Millis::from_secs(60),
             trunk_silence: Millis::from_secs(4),
             wrap_up: Millis::from_secs(15),
+            affinity: Millis::from_secs(3600),
             release_guard: Millis::from_secs(40),
         }
     }
@@ -100,14 +143,26 @@ impl Default for Timers {
 /// One configured seat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeatPolicy {
-    pub supervisor: bool,
+    pub role: SeatRole,
+    /// Queues that it serves; empty: all.
+    pub queues: Vec<QueueId>,
+    pub skills: Vec<String>,
     /// A registration makes the seat Ready; else it signs in NotReady.
     pub ready_on_register: bool,
+}
+
+impl SeatPolicy {
+    #[must_use]
+    pub fn is_supervisor(&self) -> bool {
+        self.role == SeatRole::Supervisor
+    }
 }
 
 /// One configured trunk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrunkPolicy {
+    /// Where its calls wait; absent: the default queue.
+    pub queue: Option<QueueId>,
     pub answer: AnswerPolicy,
     /// Area code that a bare local number of this trunk belongs to.
     pub area_code: String,

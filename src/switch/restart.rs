@@ -38,6 +38,8 @@ impl Switch {
         self.adopt_policy(policy.clone());
         self.restart_seats();
         self.restart_trunks();
+        self.callers.restarted();
+        self.held.clear();
     }
 
     fn orphan(&mut self, call: CallId) {
@@ -92,6 +94,7 @@ impl Switch {
         open.earlier.push((before, open.capture));
         open.capture = self.capture_asked();
         open.ingress = arrival.ingress.clone();
+        open.queue = self.entry_queue(&arrival.ingress);
         open.caller_leg = Some(leg);
         open.caller_lost = None;
         open.legs.clear();
@@ -160,6 +163,9 @@ impl Switch {
         let now = self.now;
         for id in seats {
             self.try_seat_step(&id, |duty| Ok(duty.restarted(now)));
+            if let Some(seat) = self.seats.get_mut(&id) {
+                seat.proven = false;
+            }
         }
     }
 

@@ -30,7 +30,12 @@ impl Switch {
         };
         let before = seat.duty.clone();
         match step(std::mem::replace(&mut seat.duty, Duty::SignedOut)) {
-            Ok(after) => seat.duty = after,
+            Ok(after) => {
+                if after == Duty::SignedOut {
+                    seat.answered = 0;
+                }
+                seat.duty = after;
+            }
             Err(same) => {
                 seat.duty = same;
                 return false;
@@ -129,7 +134,15 @@ impl Switch {
         self.phone_left(id);
     }
 
+    /// Its phone gave a sign of life.
+    pub(super) fn phone_proven(&mut self, id: &SeatId) {
+        if let Some(seat) = self.seats.get_mut(id) {
+            seat.proven = true;
+        }
+    }
+
     fn phone_came(&mut self, id: &SeatId) {
+        self.phone_proven(id);
         let ready = self
             .policy
             .seats
@@ -178,7 +191,8 @@ impl Switch {
         }
     }
 
-    fn offered_to(&self, id: &SeatId) -> Option<(CallId, LegId)> {
+    /// The call and leg that a seat's phone is being rung for.
+    pub(super) fn offered_to(&self, id: &SeatId) -> Option<(CallId, LegId)> {
         match &self.seats.get(id)?.duty {
             Duty::Reserved { call, leg, .. } | Duty::Ringing { call, leg, .. } => {
                 Some((*call, *leg))

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Switch;
 
 /// Grows when the state's shape changes; an older snapshot is then not read, the journal's Events still are.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
 /// Why a snapshot could not be read.
 #[derive(Debug, thiserror::Error)]

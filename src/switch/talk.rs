@@ -82,8 +82,8 @@ impl Switch {
         let Some(unanswered) = self.call_mut(call).and_then(|c| c.unanswered_mut()) else {
             return;
         };
-        if let Some(offer) = unanswered.offer.take() {
-            self.free_offered_seat(call, offer.leg, &offer.seat);
+        for offer in std::mem::take(&mut unanswered.offers) {
+            self.free_offered_seat(call, offer.leg, &offer.seat, Cause::Withdrawn);
         }
         self.leave_queue(call, "ended");
         self.disarm_waiting(call);
@@ -98,7 +98,7 @@ impl Switch {
         };
         let waited_ms = self.now.millis_since(open.received_at);
         let stage = match open.unanswered() {
-            Some(unanswered) if unanswered.offer.is_some() => "ringing",
+            Some(unanswered) if !unanswered.offers.is_empty() => "ringing",
             Some(unanswered) => match unanswered.hearing {
                 Hearing::Nothing => "arriving",
                 Hearing::Prompt {

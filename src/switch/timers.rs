@@ -20,6 +20,8 @@ pub(super) enum TimerKey {
     /// The carrier's limit for early media.
     AnswerLimit(CallId),
     WaitAlert(CallId),
+    /// A need of its queue falls away.
+    Relax(CallId),
     StillWaiting(CallId),
     /// A better position may be told again.
     Position(CallId),
@@ -54,6 +56,7 @@ impl TimerKey {
             Self::Menu(_) => "menu",
             Self::AnswerLimit(_) => "answer limit",
             Self::WaitAlert(_) => "wait alert",
+            Self::Relax(_) => "relax",
             Self::StillWaiting(_) => "still waiting",
             Self::Position(_) => "position",
             Self::PlayGuard(_) => "end of prompt",
@@ -150,6 +153,7 @@ impl Switch {
             TimerKey::Menu(call) => self.menu_due(call),
             TimerKey::AnswerLimit(call) => self.answer_caller(call),
             TimerKey::WaitAlert(call) => self.wait_exceeded(call),
+            TimerKey::Relax(call) => self.arm_relax(call),
             TimerKey::StillWaiting(call) => self.still_waiting(call),
             TimerKey::Position(call) => {
                 self.stirred.insert(call);
@@ -174,6 +178,7 @@ impl Switch {
             TimerKey::Menu(call),
             TimerKey::AnswerLimit(call),
             TimerKey::WaitAlert(call),
+            TimerKey::Relax(call),
             TimerKey::StillWaiting(call),
             TimerKey::Position(call),
             TimerKey::PlayGuard(call),

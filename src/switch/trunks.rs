@@ -46,6 +46,7 @@ impl Switch {
             self.clear_alarm(AlarmCode::TrunkDown, id.as_str());
         }
         self.policy = policy;
+        self.rehome_calls();
     }
 
     pub(super) fn trunk_changed(&mut self, id: &TrunkId, change: &TrunkChange) {

@@ -131,7 +131,13 @@ fn the_annotated_example_is_a_good_configuration() {
     assert_eq!(config.destinations.len(), 2);
     assert_eq!(config.api.tokens.len(), 3);
     assert_eq!(config.media.bind.to_string(), "192.0.2.10");
-    assert!(config.policy.seats.values().any(|seat| seat.supervisor));
+    assert!(
+        config
+            .policy
+            .seats
+            .values()
+            .any(|seat| seat.is_supervisor())
+    );
     let keys: Vec<&str> = origins
         .warnings
         .iter()
@@ -574,5 +580,75 @@ fn a_missing_file_says_what_to_do() {
         faults[0].to_string().contains("firstring.example.toml"),
         "{}",
         faults[0]
+    );
+}
+
+#[test]
+fn queues_name_skills_and_seats_that_are_there() {
+    let site = Site::new();
+    let text = format!(
+        "{}{}",
+        GOOD.replace("profile = \"ct\"", "profile = \"ct\"\nqueue = \"child\"")
+            .replace("[seats.809]", "skills = [\"child\"]\n[seats.809]"),
+        r#"
+[queues.child]
+needs = ["child"]
+relax_s = 8
+ahead_s = 10
+strategy = "fewest_calls"
+fallback = "120"
+[callers]
+shared_numbers = ["0755-88880000"]
+affinity_min = 30
+"#
+    );
+    let (config, _) = site
+        .load(&text, &[])
+        .unwrap_or_else(|faults| panic!("{faults:#?}"));
+    let child = firstring::id::QueueId::from("child");
+    let rules = &config.policy.queues[&child];
+    assert_eq!((rules.relax.0, rules.ahead.0), (8_000, 10_000));
+    assert_eq!(config.policy.queues.len(), 2, "the default one is there");
+    assert_eq!(config.policy.shared_numbers, ["+8675588880000"]);
+    assert_eq!(config.policy.timers.affinity.0, 1_800_000);
+    let trunk = config.policy.trunks.values().next().unwrap();
+    assert_eq!(trunk.queue, Some(child));
+}
+
+#[test]
+fn queue_that_nobody_serves_and_names_that_are_not_there_are_refused_with_a_fix() {
+    let site = Site::new();
+    let text = format!(
+        "{}{}",
+        GOOD.replace("profile = \"ct\"", "profile = \"ct\"\nqueue = \"chidl\"")
+            .replace("[seats.809]", "queues = [\"120\"]\n[seats.809]")
+            .replace("supervisor = true", "supervisor = true\nqueues = [\"120\"]"),
+        r#"
+[queues.child]
+needs = ["paediatrics"]
+[queues.night]
+fallback = "120"
+colour = "red"
+[callers]
+shared_numbers = ["12"]
+"#
+    );
+    let faults = site.faults(&text);
+    assert!(find(&faults, "trunks.ct.queue").fix.contains("child"));
+    assert!(find(&faults, "queues.child").reason.contains("no seat"));
+    assert!(
+        find(&faults, "queues.child.needs")
+            .reason
+            .contains("no seat has")
+    );
+    assert!(
+        find(&faults, "queues.night.colour")
+            .reason
+            .contains("not a key")
+    );
+    assert!(
+        find(&faults, "callers.shared_numbers")
+            .reason
+            .contains("no full number")
     );
 }

@@ -43,6 +43,7 @@ mod survival_panic;
 mod survival_watch;
 mod tidy;
 mod transport;
+mod why;
 mod wire_bench;
 mod wire_pair;
 mod wire_peers;

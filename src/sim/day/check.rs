@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check_marks::Marks;
+use super::check_route::Routes;
 use crate::call::{Arrival, Cause, Ingress, LegEvent};
 use crate::id::{CallBackId, CallId, EventId, LegId, PlayId, SeatId, TrunkId};
 use crate::matrix::Matrix;
@@ -64,9 +65,6 @@ pub(super) struct CallTruth {
     pub(super) playing: Option<Option<PlayId>>,
 }
 
-/// A place in the queue: came back, queue time, order of entering.
-pub(super) type Place = (bool, Timestamp, u64, CallId);
-
 /// The leg whose end this step is about.
 #[derive(Clone, Debug)]
 pub(super) struct Ended {
@@ -83,8 +81,7 @@ pub(super) struct Checker {
     pub(super) calls: BTreeMap<CallId, CallTruth>,
     pub(super) legs: BTreeMap<LegId, LegTruth>,
     pub(super) legs_seen: BTreeMap<LegId, CallId>,
-    pub(super) queue: Vec<Place>,
-    pub(super) entered: u64,
+    pub(super) routes: Routes,
     pub(super) invite_keys: BTreeMap<String, CallId>,
     /// The call that must be received in this step.
     pub(super) expected: Option<CallId>,
@@ -110,10 +107,8 @@ impl Checker {
 
     /// Callers that wait.
     pub(super) fn waiting(&self) -> usize {
-        self.queue
-            .iter()
-            .filter(|(_, _, _, call)| self.rung_seat(*call).is_none())
-            .count()
+        let places = self.routes.places.iter();
+        places.filter(|p| self.rung_seat(p.call).is_none()).count()
     }
 
     pub(super) fn callers(&self) -> Vec<(CallId, LegId)> {
@@ -307,6 +302,7 @@ impl Checker {
         policy: &Policy,
     ) -> Verdict {
         self.check_ended_by_right(input, events, effects)?;
+        self.routes.policy = Some(policy.clone());
         for event in events {
             self.take_event(event)?;
         }
@@ -322,7 +318,10 @@ impl Checker {
             let what = "came again after the restart and was not taken";
             return Err((2, format!("the INVITE of call {call} {what}")));
         }
+        self.routes.marked = self.marks.numbers();
+        self.routes.look(view);
         self.check_marked_rings(input, effects)?;
+        self.check_missed(events, view)?;
         self.check_arrival_rings(input, effects)?;
         for effect in effects {
             self.take_effect(input, effect)?;
@@ -333,6 +332,7 @@ impl Checker {
         self.check_silence()?;
         self.check_view(view)?;
         self.marks.check_view(view)?;
+        self.check_order(view)?;
         self.check_seats(view)?;
         self.check_alarms(view, policy)?;
         self.ready = view
@@ -350,10 +350,12 @@ impl Checker {
         }
         self.marks.take(event)?;
         let Some(call) = event.call else {
+            self.routes.take(event, None, false);
             return self.take_event_of_no_call(event);
         };
         if let EventKind::CallReceived { arrival, .. } = &event.kind {
             self.receive(call, event, arrival)?;
+            self.routes.received(arrival);
         }
         let Some(truth) = self.calls.get_mut(&call) else {
             return Err((2, format!("{call} speaks without having been received")));
@@ -369,6 +371,8 @@ impl Checker {
                 ),
             ));
         }
+        let (received_at, reopened) = (truth.received_at, self.reopening == Some(call));
+        self.routes.take(event, Some(received_at), reopened);
         self.take_call_event(call, event)
     }
 
@@ -420,7 +424,7 @@ impl Checker {
     }
 
     pub(super) fn in_queue(&self, call: CallId) -> bool {
-        self.queue.iter().any(|(_, _, _, of)| *of == call)
+        self.routes.places.iter().any(|p| p.call == call)
     }
 
     /// The states people see, told by the Events alone.
@@ -485,8 +489,11 @@ impl Checker {
                 return Err((2, format!("call {id} never settled")));
             }
         }
-        if !self.queue.is_empty() || !self.legs.is_empty() {
-            return Err((2, format!("left over: {:?} {:?}", self.queue, self.legs)));
+        if !self.routes.places.is_empty() || !self.legs.is_empty() {
+            return Err((
+                2,
+                format!("left over: {:?} {:?}", self.routes.places, self.legs),
+            ));
         }
         let flaw = switch
             .unexpected()

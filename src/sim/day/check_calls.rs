@@ -111,13 +111,6 @@ impl Checker {
             truth.menu_until = Some(event.at + MENU_STAY_MAX);
         } else if let EventKind::MenuLeft { .. } = &event.kind {
             truth.menu_until = None;
-        } else if let EventKind::QueueEntered { again, .. } = &event.kind {
-            self.entered += 1;
-            let place = (!again, truth.received_at, self.entered, call);
-            let rank = self.queue.partition_point(|p| *p < place);
-            self.queue.insert(rank, place);
-        } else if let EventKind::QueueLeft { .. } = &event.kind {
-            self.queue.retain(|(_, _, _, of)| *of != call);
         } else if let EventKind::SeatAnswered { .. } = &event.kind {
             truth.answered = true;
         } else if let EventKind::CallBackDue { call_back, .. } = &event.kind {
@@ -336,11 +329,12 @@ impl Checker {
 
     /// A caller who waits alone always hears something, once the greeting has begun.
     pub(super) fn check_silence(&self) -> Verdict {
-        for (_, _, _, call) in &self.queue {
-            let Some(truth) = self.calls.get(call) else {
+        for place in &self.routes.places {
+            let call = place.call;
+            let Some(truth) = self.calls.get(&call) else {
                 continue;
             };
-            if truth.playing == Some(None) && self.talkers(*call) < 2 {
+            if truth.playing == Some(None) && self.talkers(call) < 2 {
                 return Err((0, format!("the waiting caller of {call} hears nothing")));
             }
         }

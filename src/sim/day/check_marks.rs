@@ -86,7 +86,8 @@ impl Checker {
             && self.waiting() <= 1
             && own.is_none()
             && self.in_queue(call);
-        if !self.marks.has(call) || !alone || arrival.refused_capacity || self.ready.is_empty() {
+        let free = self.ready.iter().any(|seat| self.may_take(seat, call));
+        if !self.marks.has(call) || !alone || arrival.refused_capacity || !free {
             return Ok(());
         }
         if effects.iter().any(|effect| is_offer_of(effect, call)) {

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::check::{Checker, Reach, Verdict, Who};
+use super::check::{Checker, LegTruth, Reach, Verdict, Who};
 use crate::call::{LegCommand, Target};
 use crate::id::{CallId, SeatId};
 use crate::switch::{
-    AlarmCode, Command, Effect, Input, InputKind, Policy, SeatState, SeatView, View,
+    AlarmCode, Command, Effect, Event, EventKind, Input, InputKind, Policy, SeatState, SeatView,
+    View,
 };
 use crate::time::Millis;
 
@@ -29,21 +30,73 @@ impl Checker {
     /// Invariants 3 and 4 at the moment a seat is rung: its phone is free, and nobody with more right waits.
     pub(super) fn check_offer(&self, call: CallId, seat: &SeatId) -> Verdict {
         self.check_phone_is_free(seat)?;
-        let first = self.queue.iter().find(|(_, _, _, of)| {
-            let own = self.calls.get(of).and_then(|c| c.dialled_by.as_ref());
-            self.rung_seat(*of).is_none() && (*of == call || own != Some(seat))
-        });
-        match first {
-            Some((_, _, _, of)) if *of == call => Ok(()),
-            Some((_, _, _, of)) => Err((
-                4,
-                format!("seat {seat} was rung for {call} while {of} has waited longer"),
-            )),
-            None => Err((
+        if !self.routes.places.iter().any(|p| p.call == call) {
+            return Err((
                 3,
                 format!("seat {seat} was rung for {call}, which does not wait"),
-            )),
+            ));
         }
+        if !self.may_take(seat, call) {
+            return Err((4, format!("seat {seat} was rung for {call} and is not fit")));
+        }
+        let beside = self.rung_seat(call).is_some();
+        if beside && !self.routes.may_ring_more(call) {
+            return Err((3, format!("{seat} was rung beside another for {call}")));
+        }
+        let order = self.routes.order(self.now);
+        let before = order.iter().take_while(|p| beside || p.call != call);
+        for place in before {
+            if self.rung_seat(place.call).is_none() && self.may_take(seat, place.call) {
+                let of = place.call;
+                return Err((
+                    4,
+                    format!("seat {seat} was rung for {call} while {of} is before it"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a free seat may take the call.
+    pub(super) fn may_take(&self, seat: &SeatId, call: CallId) -> bool {
+        let own = self.calls.get(&call).and_then(|c| c.dialled_by.as_ref());
+        own != Some(seat) && self.routes.may_take(seat, call, self.now)
+    }
+
+    /// Some call has two seats ringing, both of this kind: one of them can be spared.
+    fn rings_for_fun(&self, kind: impl Fn(&SeatId) -> bool) -> bool {
+        self.routes.places.iter().any(|place| {
+            let rings = self.legs.values().filter(|leg| match &leg.who {
+                Who::Seat(seat) => leg.call == place.call && kind(seat),
+                Who::Caller | Who::Third | Who::Listener(_) => false,
+            });
+            rings.count() >= 2
+        })
+    }
+
+    /// A seat has missed a call only when it was rung alone and others serve.
+    pub(super) fn check_missed(&self, events: &[Event], view: &View) -> Verdict {
+        for event in events {
+            let EventKind::SeatStateChanged { seat, reason, .. } = &event.kind else {
+                continue;
+            };
+            if reason.as_deref() != Some("未接") {
+                continue;
+            }
+            let own = |leg: &&LegTruth| leg.who == Who::Seat(seat.clone());
+            let call = self.legs.values().find(own).map(|leg| leg.call);
+            let beside = self.legs.values().any(|leg| {
+                Some(leg.call) == call && matches!(&leg.who, Who::Seat(of) if of != seat)
+            });
+            let nobody = !view.seats.iter().any(|s| serves(s.state));
+            if beside || nobody {
+                return Err((
+                    3,
+                    format!("{seat} is said to have missed a call: {beside} {nobody}"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn check_phone_is_free(&self, seat: &SeatId) -> Verdict {
@@ -63,8 +116,7 @@ impl Checker {
             return Ok(());
         };
         let call = self.reopening.unwrap_or(arrival.call);
-        let dialled_by = self.calls.get(&call).and_then(|c| c.dialled_by.as_ref());
-        let free = self.ready.iter().any(|seat| Some(seat) != dialled_by);
+        let free = self.ready.iter().any(|seat| self.may_take(seat, call));
         let in_menu = self
             .calls
             .get(&call)
@@ -155,11 +207,13 @@ impl Checker {
 
     /// Invariant 4: no caller waits beside a seat that could take him.
     pub(super) fn check_nobody_waits_for_nothing(&mut self) -> Verdict {
-        let waits = self.queue.iter().find(|(_, _, _, call)| {
-            let own = self.calls.get(call).and_then(|c| c.dialled_by.as_ref());
-            self.rung_seat(*call).is_none() && self.ready.iter().any(|seat| Some(seat) != own)
+        let waits = self.routes.places.iter().find(|place| {
+            let may_take = |seat: &SeatId| self.may_take(seat, place.call);
+            let rings_beside = |seat: &SeatId| self.may_take(seat, place.call);
+            self.rung_seat(place.call).is_none()
+                && (self.ready.iter().any(may_take) || self.rings_for_fun(rings_beside))
         });
-        let Some((_, _, _, call)) = waits else {
+        let Some(call) = waits.map(|place| place.call) else {
             self.idle_since = None;
             return Ok(());
         };
@@ -201,16 +255,8 @@ impl Checker {
                 return Err((9, format!("{trunk:?} and its alarm do not fit")));
             }
         }
-        let serves = view.seats.iter().any(|seat| match seat.state {
-            SeatState::Ready
-            | SeatState::Reserved
-            | SeatState::Ringing
-            | SeatState::Talking
-            | SeatState::WrapUp
-            | SeatState::Listening => true,
-            SeatState::SignedOut | SeatState::NotReady | SeatState::Unreachable => false,
-        });
-        let nobody = !self.queue.is_empty() && !serves;
+        let serves = view.seats.iter().any(|seat| serves(seat.state));
+        let nobody = !self.routes.places.is_empty() && !serves;
         let alarmed = shown.iter().any(|(code, _)| *code == AlarmCode::SeatsNone);
         if nobody != alarmed {
             return Err((
@@ -219,6 +265,19 @@ impl Checker {
             ));
         }
         Ok(())
+    }
+}
+
+/// Signed in and at work.
+pub(super) const fn serves(state: SeatState) -> bool {
+    match state {
+        SeatState::Ready
+        | SeatState::Reserved
+        | SeatState::Ringing
+        | SeatState::Talking
+        | SeatState::WrapUp
+        | SeatState::Listening => true,
+        SeatState::SignedOut | SeatState::NotReady | SeatState::Unreachable => false,
     }
 }
 

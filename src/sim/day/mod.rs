@@ -14,6 +14,7 @@ mod chance;
 mod check;
 mod check_calls;
 mod check_marks;
+mod check_route;
 mod check_seats;
 mod delivery;
 mod network;

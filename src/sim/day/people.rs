@@ -18,6 +18,14 @@ use crate::time::Millis;
 /// A registration is good for this long; phones refresh it well before.
 const REGISTRATION: Millis = Millis::from_secs(700);
 const REFRESH: Millis = Millis::from_secs(300);
+/// All ways to choose a seat.
+pub(super) const STRATEGIES: [Strategy; 5] = [
+    Strategy::LongestIdle,
+    Strategy::Random,
+    Strategy::FewestCalls,
+    Strategy::RoundRobin,
+    Strategy::RingAll,
+];
 /// No caller stays longer.
 const PATIENCE_MAX: Millis = Millis::from_secs(300);
 
@@ -194,16 +202,25 @@ impl World {
             }
             PersonAct::Reconfigures => {
                 if !self.down {
-                    self.policy.strategy = match self.policy.strategy {
-                        Strategy::LongestIdle => Strategy::Random,
-                        Strategy::Random => Strategy::LongestIdle,
-                    };
+                    self.reconfigures();
                     let policy = Box::new(self.policy.clone());
                     self.feed(InputKind::PolicyChanged { policy })?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// The strategy changes, and sometimes a queue is no more.
+    fn reconfigures(&mut self) {
+        let strategy = *self.chance.pick(&STRATEGIES).unwrap_or(&Strategy::Random);
+        let main = self.policy.queue.clone();
+        if let Some(rules) = self.policy.queues.get_mut(&main) {
+            rules.strategy = strategy;
+        }
+        if self.chance.percent(50) {
+            self.policy.queues.retain(|id, _| *id == main);
+        }
     }
 
     pub(super) fn uuid(&mut self) -> Uuid {
@@ -511,7 +528,7 @@ impl World {
     fn any_supervisor(&self) -> Actor {
         let seats = self.policy.seats.iter();
         let mut own = seats
-            .filter(|(_, seat)| seat.supervisor)
+            .filter(|(_, seat)| seat.is_supervisor())
             .map(|(id, _)| id.clone());
         own.next_back()
             .map_or(Actor::User(String::from("班长")), Actor::Supervisor)
@@ -534,7 +551,7 @@ impl World {
             .policy
             .seats
             .iter()
-            .filter(|(_, seat)| seat.supervisor)
+            .filter(|(_, seat)| seat.is_supervisor())
             .map(|(id, _)| id.clone())
             .collect();
         if let Some(seat) = self.chance.pick(&seats).cloned() {
@@ -546,7 +563,11 @@ impl World {
 
     fn seat_changed(&mut self, seat: &SeatId, state: &str) {
         let by = Actor::Seat(seat.clone());
-        let supervisor = self.policy.seats.get(seat).is_some_and(|s| s.supervisor);
+        let supervisor = self
+            .policy
+            .seats
+            .get(seat)
+            .is_some_and(|s| s.is_supervisor());
         let seat = seat.clone();
         if state == "not_ready" && (!supervisor || self.chance.percent(20)) {
             let after = self.chance.span(2_000, 25_000);

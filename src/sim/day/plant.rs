@@ -32,6 +32,20 @@ pub enum Plant {
     QueueTurned,
     /// 4: the call of a marked number is answered and offered to no seat.
     MarkedNotOffered,
+    /// 4: who redials stands at the end, and shares are forgotten.
+    RedialForgotten,
+    /// 3: a phone rings on although another one has answered.
+    LoserRingsOn,
+    /// 3: a seat that rang beside the winner is said to have missed the call.
+    LoserPunished,
+    /// 4: a seat that rings beside another is not given to a call that needs it.
+    SpareKept,
+    /// 4: a seat without the skill is rung.
+    SkillIgnored,
+    /// 4: a seat of another queue is rung.
+    QueueIgnored,
+    /// 4: a supervisor is rung while dispatchers serve.
+    SupervisorNotHeldBack,
     /// 6: a seat is rung only after the enrichment has answered.
     OfferWaitsForEnrichment,
     /// 7: an Input misses in the journal.
@@ -70,8 +84,15 @@ impl Plant {
             | Self::OutcomeForgotten
             | Self::SecondRecord
             | Self::ReopeningForgotten => 2,
-            Self::SeatBookedTwice => 3,
-            Self::OfferForgotten | Self::QueueTurned | Self::MarkedNotOffered => 4,
+            Self::SeatBookedTwice | Self::LoserRingsOn | Self::LoserPunished => 3,
+            Self::OfferForgotten
+            | Self::QueueTurned
+            | Self::RedialForgotten
+            | Self::MarkedNotOffered
+            | Self::SpareKept
+            | Self::SkillIgnored
+            | Self::QueueIgnored
+            | Self::SupervisorNotHeldBack => 4,
             Self::OfferWaitsForEnrichment => 6,
             Self::JournalLosesInput | Self::StateDriftsFromEvents => 7,
             Self::RepeatGetsNewId | Self::RevisionLost => 8,
@@ -82,8 +103,15 @@ impl Plant {
     }
 
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 30] = [
         Self::MarkedNotOffered,
+        Self::LoserRingsOn,
+        Self::LoserPunished,
+        Self::SpareKept,
+        Self::RedialForgotten,
+        Self::SkillIgnored,
+        Self::QueueIgnored,
+        Self::SupervisorNotHeldBack,
         Self::SilentQueue,
         Self::TimerHangsUp,
         Self::LostSeatEndsCaller,
@@ -133,6 +161,7 @@ pub(super) struct Step<'a> {
 
 impl Plant {
     /// Breaks what came out of one step, if it can.
+    #[expect(clippy::too_many_lines, reason = "a table: one short arm per fault")]
     pub(super) fn spoil(self, step: &mut Step<'_>) {
         match self {
             Self::TimerHangsUp => {
@@ -161,6 +190,18 @@ impl Plant {
                 step.silence(|kind| matches!(kind, EventKind::CallReopened { .. }));
             }
             Self::SeatBookedTwice => step.ring_twice(),
+            Self::LoserRingsOn => step.effects.retain(|e| {
+                !matches!(
+                    e,
+                    Effect::Leg {
+                        command: LegCommand::Release {
+                            cause: Cause::AnsweredElsewhere
+                        },
+                        ..
+                    }
+                )
+            }),
+            Self::LoserPunished => step.punish_loser(),
             Self::AlarmForgotten => {
                 step.events
                     .retain(|e| !matches!(e.kind, EventKind::AlarmCleared { .. }));
@@ -196,6 +237,11 @@ impl Plant {
             Self::OfferForgotten
             | Self::QueueTurned
             | Self::MenuDeadlineForgotten
+            | Self::RedialForgotten
+            | Self::SpareKept
+            | Self::SkillIgnored
+            | Self::QueueIgnored
+            | Self::SupervisorNotHeldBack
             | Self::JournalLosesInput
             | Self::StateDriftsFromEvents
             | Self::RepeatGetsNewId
@@ -211,32 +257,54 @@ impl Plant {
     }
 
     /// Breaks the state itself, where that is the fault.
+    #[expect(clippy::too_many_lines, reason = "a table: one short arm per fault")]
     pub(super) fn spoil_state(self, switch: &mut Switch) {
-        let mut place = "/switch/queue";
         let change: fn(&mut serde_json::Value) = match self {
-            Self::MenuDeadlineForgotten => {
-                place = "/switch/timers";
-                |timers| {
-                    let is_menu = |timer: &serde_json::Value| timer.pointer("/1/menu").is_some();
-                    if let Some(timers) = timers.as_array_mut() {
-                        timers.retain(|timer| !is_menu(timer));
+            Self::MenuDeadlineForgotten => |state| {
+                let is_menu = |timer: &serde_json::Value| timer.pointer("/1/menu").is_some();
+                let timers = state.pointer_mut("/timers");
+                if let Some(timers) = timers.and_then(serde_json::Value::as_array_mut) {
+                    timers.retain(|timer| !is_menu(timer));
+                }
+            },
+            // Every waiting call is taken for one that a seat rings for.
+            Self::OfferForgotten => |state| {
+                for call in items(state, "/calls") {
+                    if let Some(offers) = call.pointer_mut("/phase/offers") {
+                        *offers = serde_json::json!([{
+                            "seat": "800", "leg": LegId(uuid::Uuid::nil()), "alive": true,
+                            "rang": true, "spare": false, "sole": true
+                        }]);
                     }
                 }
+            },
+            Self::QueueTurned => turn_queue,
+            Self::RedialForgotten => |state| {
+                for entry in items(state, "/queue/entries") {
+                    if let Some(arrived) = entry.get("arrived").cloned() {
+                        entry["since"] = arrived;
+                    }
+                }
+                if let Some(callers) = state.pointer_mut("/callers") {
+                    *callers = serde_json::json!({});
+                }
+            },
+            Self::SpareKept => |state| {
+                for call in items(state, "/calls") {
+                    for offer in items(call, "/phase/offers") {
+                        offer["spare"] = false.into();
+                    }
+                }
+            },
+            Self::SkillIgnored => |state| seats_get(state, "skills", &serde_json::json!(["child"])),
+            Self::QueueIgnored => |state| seats_get(state, "queues", &serde_json::json!([])),
+            Self::SupervisorNotHeldBack => {
+                |state| seats_get(state, "role", &serde_json::json!("dispatcher"))
             }
-            Self::OfferForgotten => |entries| {
-                for entry in entries.as_array_mut().into_iter().flatten() {
-                    if let Some(offered) = entry.get_mut("offered") {
-                        *offered = true.into();
-                    }
-                }
-            },
-            Self::QueueTurned => |entries| {
-                if let Some(entries) = entries.as_array_mut() {
-                    entries.reverse();
-                }
-            },
             Self::TimerHangsUp
             | Self::MenuEndsNowhere
+            | Self::LoserRingsOn
+            | Self::LoserPunished
             | Self::LostSeatEndsCaller
             | Self::MarkedNotOffered
             | Self::SecondOutcome
@@ -257,13 +325,43 @@ impl Plant {
             | Self::SilentQueue => return,
         };
         if let Ok(mut written) = switch.snapshot()
-            && let Some(queue) = written.pointer_mut(place)
+            && let Some(state) = written.pointer_mut("/switch")
         {
-            change(queue);
+            change(state);
             if let Ok(spoiled) = Switch::restore(&written) {
                 *switch = spoiled;
             }
         }
+    }
+}
+
+/// Every seat of the policy is told to be so.
+fn seats_get(state: &mut serde_json::Value, key: &str, value: &serde_json::Value) {
+    for seat in items(state, "/policy/seats") {
+        seat[key] = value.clone();
+    }
+}
+
+/// The last has the first one's queue time.
+fn turn_queue(state: &mut serde_json::Value) {
+    let mut turned = items(state, "/queue/entries");
+    let entered: Vec<_> = turned.by_ref().filter_map(|e| e.get_mut("since")).collect();
+    let mut times: Vec<_> = entered.iter().map(|t| (**t).clone()).collect();
+    times.reverse();
+    for (entry, time) in entered.into_iter().zip(times) {
+        *entry = time;
+    }
+}
+
+/// What an array or an object holds.
+fn items<'v>(
+    state: &'v mut serde_json::Value,
+    path: &str,
+) -> Box<dyn Iterator<Item = &'v mut serde_json::Value> + 'v> {
+    match state.pointer_mut(path) {
+        Some(serde_json::Value::Array(list)) => Box::new(list.iter_mut()),
+        Some(serde_json::Value::Object(map)) => Box::new(map.values_mut()),
+        Some(_) | None => Box::new(std::iter::empty()),
     }
 }
 
@@ -363,6 +461,33 @@ impl Step<'_> {
                     channel: String::from("sip"),
                 };
             }
+        }
+    }
+
+    fn punish_loser(&mut self) {
+        let loser = self.events.iter().find_map(|event| {
+            if let EventKind::SeatReleased {
+                seat,
+                cause: Cause::AnsweredElsewhere,
+                ..
+            } = &event.kind
+            {
+                return Some((event.at, seat.clone()));
+            }
+            None
+        });
+        if let Some((at, seat)) = loser {
+            self.events.push(Event {
+                id: EventId(IdSource::new(self.chance.next()).next_uuid(at)),
+                at,
+                call: None,
+                callseq: 0,
+                kind: EventKind::SeatStateChanged {
+                    seat,
+                    state: String::from("not_ready"),
+                    reason: Some(String::from("未接")),
+                },
+            });
         }
     }
 

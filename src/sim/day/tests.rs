@@ -34,10 +34,11 @@ fn same_seed_lives_the_same_day() {
     assert_eq!(run(3), run(3));
 }
 
+/// Another check may see the same fault first on one day; on some day its own must.
 fn is_caught(plant: Plant) {
-    let caught = (0..20).find_map(|seed| run_with(seed, plant).err());
-    let violation = caught.unwrap_or_else(|| panic!("{plant:?} was never caught"));
-    assert_eq!(violation.invariant, plant.invariant(), "{violation}");
+    let mut caught = (0..20).filter_map(|seed| run_with(seed, plant).err());
+    let own = caught.find(|violation| violation.invariant == plant.invariant());
+    assert!(own.is_some(), "{plant:?} was never caught by its own check");
 }
 
 macro_rules! planted {
@@ -62,6 +63,13 @@ planted! {
     planted_forgotten_offer_is_caught: OfferForgotten,
     planted_turned_queue_is_caught: QueueTurned,
     planted_marked_caller_who_is_not_offered_is_caught: MarkedNotOffered,
+    planted_phone_that_rings_on_after_the_answer_is_caught: LoserRingsOn,
+    planted_missed_call_of_a_seat_that_rang_beside_is_caught: LoserPunished,
+    planted_spare_seat_that_is_kept_is_caught: SpareKept,
+    planted_redial_without_its_place_is_caught: RedialForgotten,
+    planted_seat_without_the_skill_is_caught: SkillIgnored,
+    planted_seat_of_another_queue_is_caught: QueueIgnored,
+    planted_supervisor_not_held_back_is_caught: SupervisorNotHeldBack,
     planted_offer_that_waits_for_enrichment_is_caught: OfferWaitsForEnrichment,
     planted_hole_in_the_journal_is_caught: JournalLosesInput,
     planted_drift_between_state_and_events_is_caught: StateDriftsFromEvents,

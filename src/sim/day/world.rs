@@ -7,7 +7,7 @@ use super::chance::Chance;
 use super::check::Checker;
 use super::delivery::Delivery;
 use super::network::{Dialog, FarAct, Stage};
-use super::people::PersonAct;
+use super::people::{PersonAct, STRATEGIES};
 use super::plant::{People, Plant, Step};
 use super::restart::Journal;
 use super::{Summary, Violation};
@@ -15,8 +15,8 @@ use crate::call::{AnswerPolicy, Arrival, LegEvent};
 use crate::id::{CallId, LegId, MenuId, PromptId, QueueId, RecordingId, SeatId, TrunkId};
 use crate::ivr::{Entry, Goal, Menu, Menus, Node};
 use crate::switch::{
-    Centre, Effect, Event, Input, InputKind, Policy, SeatPolicy, Strategy, Switch, Timers,
-    TrunkPolicy,
+    Centre, Effect, Event, Input, InputKind, Policy, QueuePolicy, SeatPolicy, SeatRole, Strategy,
+    Switch, Timers, TrunkPolicy,
 };
 use crate::time::{Millis, Timestamp};
 
@@ -300,15 +300,18 @@ impl World {
     }
 
     fn plant_state(&mut self) {
+        let repeats = matches!(
+            self.plant,
+            Some(Plant::MenuDeadlineForgotten | Plant::SpareKept)
+        );
         if let Some(plant) = self.plant
-            && !self.planted
+            && (repeats || (!self.planted && self.checker.waiting() >= 2))
             && self.is_late()
-            && (self.checker.waiting() >= 2 || plant == Plant::MenuDeadlineForgotten)
         {
             let before = self.switch.state_hash();
             plant.spoil_state(&mut self.switch);
             let spoiled = self.switch.state_hash() != before;
-            self.planted = spoiled && plant != Plant::MenuDeadlineForgotten;
+            self.planted |= spoiled;
             if spoiled {
                 self.journal = Journal::begin(&self.switch);
             }
@@ -426,14 +429,24 @@ fn menus() -> Menus {
     }
 }
 
-/// A centre of four to seven seats and one or two supervisors.
+/// A centre of four to seven seats and one or two supervisors, some with skills, and often a second queue.
 fn policy(chance: &mut Chance) -> Policy {
+    let (main, child) = (QueueId::from("main"), QueueId::from("child"));
     let mut seats = BTreeMap::new();
     for n in 0..4 + chance.below(4) {
+        let skilled = chance.percent(40);
+        let queues = match chance.below(10) {
+            0 => vec![main.clone()],
+            1 => vec![child.clone()],
+            2 => vec![child.clone(), main.clone()],
+            _ => Vec::new(),
+        };
         seats.insert(
             SeatId(format!("80{n}")),
             SeatPolicy {
-                supervisor: false,
+                role: SeatRole::Dispatcher,
+                queues,
+                skills: vec![String::from("child"); usize::from(skilled)],
                 ready_on_register: chance.percent(80),
             },
         );
@@ -442,12 +455,55 @@ fn policy(chance: &mut Chance) -> Policy {
         seats.insert(
             SeatId(format!("90{n}")),
             SeatPolicy {
-                supervisor: true,
-                ready_on_register: false,
+                role: SeatRole::Supervisor,
+                queues: Vec::new(),
+                skills: Vec::new(),
+                ready_on_register: chance.percent(30),
             },
         );
     }
-    let trunk = |answer, outbound| TrunkPolicy {
+    let centre = Centre {
+        id: String::from("sim"),
+        name: String::from("sim"),
+        area_code: String::from("0755"),
+        division: String::from("440300"),
+    };
+    let queues = queues(chance, &main, &child);
+    Policy {
+        centre,
+        queue: main,
+        trunks: trunks(chance.percent(60).then_some(child)),
+        queues,
+        shared_numbers: vec![String::from("+8675588880000")],
+        screening: crate::screen::Bounds::default(),
+        menus: menus(),
+        timers: Timers::default(),
+        seats,
+        language: String::from("zh-CN"),
+        allow_faults: false,
+        recording: true,
+    }
+}
+
+fn queues(chance: &mut Chance, main: &QueueId, child: &QueueId) -> BTreeMap<QueueId, QueuePolicy> {
+    let mut strategy = || *chance.pick(&STRATEGIES).unwrap_or(&Strategy::LongestIdle);
+    let plain = QueuePolicy {
+        strategy: strategy(),
+        ..QueuePolicy::PLAIN
+    };
+    let skilled = QueuePolicy {
+        strategy: strategy(),
+        needs: vec![String::from("child")],
+        relax: Millis(7_000),
+        ahead: Millis(12_000),
+        fallback: Some(main.clone()),
+    };
+    [(main.clone(), plain), (child.clone(), skilled)].into()
+}
+
+fn trunks(queue: Option<QueueId>) -> BTreeMap<TrunkId, TrunkPolicy> {
+    let trunk = |answer, outbound, queue| TrunkPolicy {
+        queue,
         answer,
         area_code: String::from("0755"),
         outbound,
@@ -456,32 +512,11 @@ fn policy(chance: &mut Chance) -> Policy {
     let early = AnswerPolicy::EarlyMedia {
         limit_ms: Millis::from_secs(20),
     };
-    Policy {
-        centre: Centre {
-            id: String::from("sim"),
-            name: String::from("sim"),
-            area_code: String::from("0755"),
-            division: String::from("440300"),
-        },
-        queue: QueueId::from("main"),
-        strategy: if chance.percent(50) {
-            Strategy::LongestIdle
-        } else {
-            Strategy::Random
-        },
-        timers: Timers::default(),
-        seats,
-        trunks: [
-            (TrunkId::from("ct"), trunk(AnswerPolicy::AtOnce, Some(1))),
-            (TrunkId::from("cmcc"), trunk(early, Some(2))),
-            (TrunkId::from("cucc"), trunk(AnswerPolicy::AtOnce, None)),
-        ]
-        .into(),
-        shared_numbers: vec![String::from("+8675588880000")],
-        screening: crate::screen::Bounds::default(),
-        menus: menus(),
-        language: String::from("zh-CN"),
-        allow_faults: false,
-        recording: true,
-    }
+    let at_once = AnswerPolicy::AtOnce;
+    [
+        (TrunkId::from("ct"), trunk(at_once, Some(1), None)),
+        (TrunkId::from("cmcc"), trunk(early, Some(2), queue)),
+        (TrunkId::from("cucc"), trunk(at_once, None, None)),
+    ]
+    .into()
 }

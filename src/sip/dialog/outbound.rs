@@ -19,6 +19,9 @@ pub struct Calling {
     pub heard: bool,
     /// We gave it up.
     pub cancelled: bool,
+    /// Another phone answered first: the CANCEL says so (RFC 3326 section 3.1), and no missed call is shown.
+    #[serde(default)]
+    pub elsewhere: bool,
 }
 
 /// What an outbound INVITE says.
@@ -44,6 +47,7 @@ impl Dialog {
             uri: outset.uri.clone(),
             heard: false,
             cancelled: false,
+            elsewhere: false,
         };
         Self {
             call_id: outset.call_id,
@@ -80,7 +84,12 @@ impl Dialog {
         plain.remote_tag = None;
         plain.routes.clear();
         plain.target.clone_from(&calling.uri);
-        plain.draft(&Method::Cancel, calling.cseq, listener, &calling.branch)
+        let draft = plain.draft(&Method::Cancel, calling.cseq, listener, &calling.branch);
+        if calling.elsewhere {
+            let why = "SIP;cause=200;text=\"Call completed elsewhere\"";
+            return draft.with("Reason", why);
+        }
+        draft
     }
 
     /// The ACK of a refusal of it, still without To.

@@ -22,6 +22,9 @@ impl Ua {
                 self.ended(leg, cause, false);
             }
             State::Calling(calling) => {
+                if let State::Calling(own) = &mut leg.dialog.state {
+                    own.elsewhere = cause == Cause::AnsweredElsewhere;
+                }
                 self.end(
                     leg,
                     LegEvent::Ended {

@@ -5,12 +5,14 @@
 )]
 
 mod commands;
+mod exhaustive;
 mod ledger;
 mod listening;
 mod menus;
 mod offering;
 mod parties;
 mod restart;
+mod routing;
 mod screening;
 mod seats;
 mod talking;
@@ -29,11 +31,15 @@ use crate::time::Millis;
 pub(super) const START_MICROS: i64 = 1_763_771_400_000_000;
 
 pub(super) fn policy() -> Policy {
-    let seat = |supervisor| SeatPolicy {
-        supervisor,
-        ready_on_register: !supervisor,
+    let seat = |role| SeatPolicy {
+        role,
+        queues: Vec::new(),
+        skills: Vec::new(),
+        ready_on_register: role != SeatRole::Supervisor,
     };
+    let (dispatcher, supervisor) = (SeatRole::Dispatcher, SeatRole::Supervisor);
     let trunk = |outbound, answer| TrunkPolicy {
+        queue: None,
         answer,
         area_code: String::from("0755"),
         outbound,
@@ -47,13 +53,13 @@ pub(super) fn policy() -> Policy {
             division: String::from("440300"),
         },
         queue: QueueId::from("main"),
-        strategy: Strategy::LongestIdle,
+        queues: [(QueueId::from("main"), QueuePolicy::PLAIN)].into(),
         timers: Timers::default(),
         seats: [
-            (SeatId::from("801"), seat(false)),
-            (SeatId::from("802"), seat(false)),
-            (SeatId::from("803"), seat(false)),
-            (SeatId::from("901"), seat(true)),
+            (SeatId::from("801"), seat(dispatcher)),
+            (SeatId::from("802"), seat(dispatcher)),
+            (SeatId::from("803"), seat(dispatcher)),
+            (SeatId::from("901"), seat(supervisor)),
         ]
         .into(),
         trunks: [

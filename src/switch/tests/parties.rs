@@ -226,7 +226,7 @@ fn caller_left_alone_by_a_lost_third_party_goes_back_to_the_queue() {
     rig.hangs_up(seat);
     rig.is_lost(third);
     assert_eq!(rig.released(caller), None);
-    assert_eq!(rig.switch.queue.position(call), Some(0));
+    assert_eq!(rig.switch.position(call), Some(0));
 }
 
 #[test]

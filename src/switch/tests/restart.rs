@@ -337,7 +337,7 @@ fn snapshot_of_another_schema_or_damaged_is_refused() {
         Switch::restore(&other),
         Err(SnapshotError::Schema { got: 99, .. })
     ));
-    let damaged = serde_json::json!({"schema": 1, "switch": {"now": "x"}});
+    let damaged = serde_json::json!({"schema": 2, "switch": {"now": "x"}});
     assert!(matches!(
         Switch::restore(&damaged),
         Err(SnapshotError::Damaged(_))

@@ -72,8 +72,8 @@ fn caller_of_a_lost_seat_goes_to_the_queues_head_and_hears_why() {
     rig.is_lost(seat);
     assert_eq!(rig.released(caller), None, "never ended");
     assert_eq!(rig.said(caller), ["line_fault_caller"]);
-    assert_eq!(rig.switch.queue.position(call), Some(0));
-    assert_eq!(rig.switch.queue.position(other), Some(1));
+    assert_eq!(rig.switch.position(call), Some(0));
+    assert_eq!(rig.switch.position(other), Some(1));
     assert_eq!(rig.event("queue.entered")["again"], true);
     assert_eq!(rig.seat("801").0, SeatState::Unreachable);
     assert!(rig.has_alarm(AlarmCode::SeatUnreachable, "801"));
@@ -118,7 +118,7 @@ fn every_failure_of_a_seats_line_counts_as_lost_not_as_hung_up() {
         let (call, caller, seat) = rig.talk("801");
         rig.leg(seat, LegEvent::Ended { cause, by_far_side });
         assert_eq!(rig.released(caller), None, "{cause:?}");
-        assert_eq!(rig.switch.queue.position(call), Some(0), "{cause:?}");
+        assert_eq!(rig.switch.position(call), Some(0), "{cause:?}");
     }
 }
 

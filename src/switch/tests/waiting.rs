@@ -253,6 +253,7 @@ fn ring_back_plays_after_the_greeting_while_a_seat_rings() {
 #[test]
 fn music_gives_way_to_ring_back_when_a_seat_becomes_free() {
     let mut rig = Rig::new();
+    rig.talk("803");
     let (_, caller) = rig.arrives();
     rig.acks(caller);
     rig.prompt_ends(caller);
@@ -330,7 +331,7 @@ fn withheld_numbers_get_call_back_entries_of_their_own() {
 }
 
 #[test]
-fn caller_whose_number_is_not_to_be_shown_is_still_one_caller() {
+fn caller_who_withholds_the_number_is_never_merged_even_when_the_network_tells_it() {
     let mut rig = Rig::new();
     for _ in 0..2 {
         let mut arrival = rig.arrival("ct");
@@ -339,7 +340,7 @@ fn caller_whose_number_is_not_to_be_shown_is_still_one_caller() {
         let (_, leg) = rig.arrives_as(arrival);
         rig.hangs_up(leg);
     }
-    assert_eq!(rig.switch.view().call_backs.len(), 1);
+    assert_eq!(rig.switch.view().call_backs.len(), 2);
 }
 
 #[test]

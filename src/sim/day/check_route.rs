@@ -1,0 +1,341 @@
+//! The order of the list and who may take what, written from the plan of routing (docs/adr/0009) and not from its code:
+//! numbers as callers dial them, plain lists, nothing kept that can be counted.
+
+use std::collections::BTreeMap;
+
+use super::check::{Checker, Verdict};
+use super::check_seats::serves;
+use crate::call::Arrival;
+use crate::id::{CallId, QueueId, SeatId};
+use crate::switch::{DispatchReport, Event, EventKind, Policy, SeatRole, Strategy, View};
+use crate::time::Timestamp;
+
+/// Microseconds.
+const SECOND: i64 = 1_000_000;
+
+/// A place in the list.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) call: CallId,
+    pub(super) queue: QueueId,
+    /// Came back from a lost seat.
+    pub(super) back: bool,
+    /// Order of entering.
+    pub(super) entered: u64,
+    /// Arrival of the call.
+    pub(super) arrived: i64,
+    /// Queue time, inherited or not.
+    pub(super) since: i64,
+    /// Since when it waits this time.
+    pub(super) waits_since: i64,
+}
+
+/// What one number has done.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Number {
+    came: Vec<i64>,
+    /// Since its last answer.
+    unanswered: Vec<i64>,
+    stands_for_earlier: Option<CallId>,
+    open: Vec<CallId>,
+    /// Answers that no incident explains, by call.
+    unexplained: BTreeMap<CallId, i64>,
+    last_answer: Option<i64>,
+    last_answered: Option<(CallId, i64)>,
+    incident: Option<CallId>,
+}
+
+/// Routing as the checker knows it.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    pub(super) policy: Option<Policy>,
+    pub(super) places: Vec<Place>,
+    entered: u64,
+    numbers: BTreeMap<String, Number>,
+    /// Number of a call; absent when it has none of its own.
+    of: BTreeMap<CallId, (String, bool)>,
+    /// Calls that have waited too long and were not answered since.
+    late: Vec<CallId>,
+    /// Numbers (E.164) under a confirmed verdict.
+    pub(super) marked: Vec<String>,
+    /// A dispatcher was at work after the last events.
+    dispatcher_serves: bool,
+}
+
+impl Routes {
+    /// The call's number counts unless it is a shared one or none.
+    pub(super) fn received(&mut self, arrival: &Arrival) {
+        let shared = arrival.caller == "075588880000";
+        if !shared && !arrival.caller.is_empty() {
+            let merges = !arrival.anonymous;
+            self.of
+                .insert(arrival.call, (arrival.caller.clone(), merges));
+        }
+    }
+
+    pub(super) fn take(&mut self, event: &Event, received_at: Option<Timestamp>, reopened: bool) {
+        let at = event.at.as_micros();
+        if let EventKind::EngineStarted { .. } = &event.kind {
+            for number in self.numbers.values_mut() {
+                number.came.clear();
+                number.unexplained.clear();
+                number.open.clear();
+                number.stands_for_earlier = None;
+                number.last_answer = None;
+            }
+        }
+        let Some(call) = event.call else {
+            return;
+        };
+        if let EventKind::QueueEntered { queue, again, .. } = &event.kind {
+            let arrived = received_at.map_or(at, Timestamp::as_micros);
+            let since = if *again {
+                arrived
+            } else {
+                self.came(call, at).min(arrived)
+            };
+            self.entered += 1;
+            self.places.push(Place {
+                call,
+                queue: queue.clone(),
+                back: *again,
+                entered: self.entered,
+                arrived,
+                since,
+                waits_since: if reopened { arrived } else { at },
+            });
+        } else if let EventKind::QueueLeft { .. } = &event.kind {
+            self.places.retain(|p| p.call != call);
+        } else if let EventKind::QueueMoved { to, .. } = &event.kind {
+            for place in self.places.iter_mut().filter(|p| p.call == call) {
+                place.queue = to.clone();
+            }
+        } else if let EventKind::WaitExceeded { .. } = &event.kind {
+            self.late.push(call);
+        } else if let EventKind::SeatAnswered { .. } = &event.kind {
+            self.late.retain(|of| *of != call);
+            self.answered(call, at);
+        } else if let EventKind::CallEnded { .. } = &event.kind {
+            if let Some(number) = self.number(call) {
+                number.open.retain(|of| *of != call);
+                number.stands_for_earlier = number.stands_for_earlier.filter(|of| *of != call);
+            }
+        } else if let EventKind::CallAcknowledged {
+            incident_id: Some(_),
+            ..
+        } = &event.kind
+        {
+            for number in self.numbers.values_mut() {
+                number.unexplained.remove(&call);
+                if number.last_answered.is_some_and(|(of, _)| of == call) {
+                    number.incident = Some(call);
+                }
+            }
+        } else if let EventKind::DispatchReported {
+            report: DispatchReport::Cancelled { .. },
+            ..
+        } = &event.kind
+        {
+            for number in self.numbers.values_mut() {
+                number.incident = number.incident.filter(|of| *of != call);
+            }
+        }
+    }
+
+    fn number(&mut self, call: CallId) -> Option<&mut Number> {
+        let (number, _) = self.of.get(&call)?;
+        Some(self.numbers.entry(number.clone()).or_default())
+    }
+
+    /// Since when a new call stands in the list.
+    fn came(&mut self, call: CallId, at: i64) -> i64 {
+        let merges = self.of.get(&call).is_some_and(|(_, merges)| *merges);
+        let Some(number) = self.number(call) else {
+            return at;
+        };
+        number.came.push(at);
+        number.open.push(call);
+        if !merges {
+            return at;
+        }
+        number.unanswered.push(at);
+        let first = number
+            .unanswered
+            .iter()
+            .copied()
+            .find(|t| at - t <= 300 * SECOND);
+        match first {
+            Some(first) if first < at && number.stands_for_earlier.is_none() => {
+                number.stands_for_earlier = Some(call);
+                first
+            }
+            Some(_) | None => at,
+        }
+    }
+
+    fn answered(&mut self, call: CallId, at: i64) {
+        let Some(number) = self.number(call) else {
+            return;
+        };
+        number.unanswered.clear();
+        number.stands_for_earlier = None;
+        number.last_answer = Some(at);
+        let explained = number.incident_open(at);
+        if !explained {
+            number.unexplained.insert(call, at);
+        }
+        number.incident = number.incident.filter(|_| explained).map(|_| call);
+        number.last_answered = Some((call, at));
+        let name = self.of.get(&call).map(|(number, _)| number.clone());
+        for place in &mut self.places {
+            if self.of.get(&place.call).map(|(number, _)| number) == name.as_ref() {
+                place.since = place.arrived;
+            }
+        }
+    }
+
+    /// The list, next first.
+    pub(super) fn order(&self, now: Timestamp) -> Vec<&Place> {
+        let now = now.as_micros();
+        let mut keyed: Vec<_> = self
+            .places
+            .iter()
+            .map(|place| (self.key(place, now), place))
+            .collect();
+        keyed.sort_by_key(|(key, _)| *key);
+        keyed.into_iter().map(|(_, place)| place).collect()
+    }
+
+    fn key(&self, place: &Place, now: i64) -> (bool, i64, u64) {
+        let mut at = place.since;
+        if let Some((name, shown)) = self.of.get(&place.call)
+            && let Some(number) = self.numbers.get(name)
+        {
+            let marked = *shown && self.marked.contains(&format!("+86{name}"));
+            if number.is_over_share(now) && !place.back {
+                let older = self.places.iter().any(|other| {
+                    !other.back
+                        && other.entered < place.entered
+                        && self.of.get(&other.call).is_some_and(|(of, _)| of == name)
+                });
+                at = if older {
+                    now
+                } else {
+                    at.max(number.last_answer.unwrap_or(at))
+                } + 90 * SECOND;
+            } else if marked {
+                at += 10 * SECOND;
+            }
+        }
+        let ahead = self
+            .policy
+            .as_ref()
+            .and_then(|p| p.queues.get(&place.queue));
+        at -= ahead.map_or(0, |q| i64::from(q.ahead.0) * 1000);
+        (!place.back, at, place.entered)
+    }
+
+    /// Whether a free seat may take the call.
+    pub(super) fn may_take(&self, seat: &SeatId, call: CallId, now: Timestamp) -> bool {
+        let Some(place) = self.places.iter().find(|p| p.call == call) else {
+            return false;
+        };
+        let Some(policy) = &self.policy else {
+            return false;
+        };
+        let (Some(own), Some(rules)) = (policy.seats.get(seat), policy.queues.get(&place.queue))
+        else {
+            return false;
+        };
+        let waited = (now.as_micros() - place.waits_since) / 1000;
+        let relax = i64::from(rules.relax.0);
+        let mut stands = i64::try_from(rules.needs.len()).unwrap_or(0);
+        for need in &rules.needs {
+            if waited < relax * stands && !own.skills.contains(need) {
+                return false;
+            }
+            stands -= 1;
+        }
+        let all = i64::try_from(rules.needs.len().max(1)).unwrap_or(1);
+        let fallback = rules.fallback.iter().filter(|_| waited >= relax * all);
+        let named = own.queues.contains(&place.queue)
+            || fallback.into_iter().any(|q| own.queues.contains(q));
+        if !named && !own.queues.is_empty() {
+            return false;
+        }
+        match own.role {
+            SeatRole::Dispatcher => true,
+            SeatRole::Supervisor => !self.dispatcher_serves || self.somebody_is_late(),
+            SeatRole::Doctor => named,
+        }
+    }
+
+    fn somebody_is_late(&self) -> bool {
+        self.places.iter().any(|p| self.late.contains(&p.call))
+    }
+
+    /// Whether more than one seat may ring for the call.
+    pub(super) fn may_ring_more(&self, call: CallId) -> bool {
+        let queue = self
+            .places
+            .iter()
+            .find(|p| p.call == call)
+            .map(|p| &p.queue);
+        let rules = self
+            .policy
+            .as_ref()
+            .zip(queue)
+            .and_then(|(policy, queue)| policy.queues.get(queue));
+        self.late.contains(&call) || rules.is_some_and(|q| q.strategy == Strategy::RingAll)
+    }
+
+    /// Who is at work, after a step.
+    pub(super) fn look(&mut self, view: &View) {
+        let Some(policy) = &self.policy else {
+            return;
+        };
+        self.dispatcher_serves = view.seats.iter().any(|seat| {
+            let role = policy.seats.get(&seat.seat).map(|s| s.role);
+            serves(seat.state) && role == Some(SeatRole::Dispatcher)
+        });
+    }
+}
+
+impl Number {
+    fn incident_open(&self, now: i64) -> bool {
+        self.incident.is_some()
+            && self
+                .last_answered
+                .is_some_and(|(_, at)| now - at <= 12 * 3600 * SECOND)
+    }
+
+    fn is_over_share(&self, now: i64) -> bool {
+        let answers = self.unexplained.values();
+        let answers = answers.filter(|at| now - **at <= 600 * SECOND).count();
+        let burst = self.came.iter().filter(|at| now - **at <= 60 * SECOND);
+        let many = self.open.len() >= 3 || burst.count() >= 6;
+        !self.incident_open(now) && (answers >= 3 || (answers >= 1 && many))
+    }
+}
+
+impl Checker {
+    /// Invariant 4: the positions that people see are the order of the plan.
+    pub(super) fn check_order(&self, view: &View) -> Verdict {
+        let due: Vec<_> = self.routes.order(self.now);
+        let mut shown: Vec<_> = view
+            .calls
+            .iter()
+            .filter_map(|c| Some((c.position?, c.call)))
+            .collect();
+        shown.sort();
+        let same = shown
+            .iter()
+            .map(|(_, call)| *call)
+            .eq(due.iter().map(|p| p.call));
+        if same {
+            Ok(())
+        } else {
+            Err((4, format!("the list is {shown:?} and should be {due:?}")))
+        }
+    }
+}
