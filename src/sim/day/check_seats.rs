@@ -88,7 +88,11 @@ impl Checker {
             let beside = self.legs.values().any(|leg| {
                 Some(leg.call) == call && matches!(&leg.who, Who::Seat(of) if of != seat)
             });
-            let nobody = !view.seats.iter().any(|s| serves(s.state));
+            // In the same step another seat may have left after it.
+            let other_left = events.iter().any(
+                |e| matches!(&e.kind, EventKind::SeatStateChanged { seat: of, .. } if of != seat),
+            );
+            let nobody = !other_left && !view.seats.iter().any(|s| serves(s.state));
             if beside || nobody {
                 return Err((
                     3,
