@@ -32,6 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(hang_up))
         .routes(routes!(add_party))
         .routes(routes!(remove_party))
+        .routes(routes!(join))
         .routes(routes!(listen))
         .routes(routes!(stop_listening))
         .routes(routes!(dispatch))
@@ -213,6 +214,31 @@ async fn remove_party(
     let leg: LegId = id("leg", &leg)?;
     app.command(&caller, Command::RemoveParty { call, leg })
         .await
+}
+
+/// Which call joins.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Joined {
+    /// A call that waits, or that talks with another seat.
+    with: CallId,
+}
+
+/// Join another call to the talk of this call's seat: everybody hears everybody (合并通话).
+///
+/// Both calls keep their records and recordings, which name each other. A hang-up ends the call it names; when this call's
+/// seat leaves, a joined caller without a seat is the next in the queue. Roles: seat (its own call), supervisor.
+#[utoipa::path(post, path = "/calls/{call}/join", tag = "calls", params(("call" = String, Path)), request_body = Joined,
+    responses((status = 200, body = CommandReply), (status = 403, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
+async fn join(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(call): Path<String>,
+    Body(parsed): Body<Joined>,
+) -> Result<Json<CommandReply>, Problem> {
+    let call = app.call_of(&caller, id("call", &call)?)?;
+    let with = parsed?.with;
+    app.command(&caller, Command::Join { call, with }).await
 }
 
 /// Which phone listens.

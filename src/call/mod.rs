@@ -14,6 +14,6 @@ pub use leg::{
 pub use leg_state::{Hunt, Leg, LegFact, LegState};
 pub use open::{Call, Capture};
 pub use phase::{
-    Announcement, Closing, Hearing, InMenu, KeyPath, KeyPress, MenuHearing, Offer, Phase, SeatTone,
-    Spoken, Talking, Unanswered,
+    Announcement, Closing, Hearing, InMenu, Join, KeyPath, KeyPress, MenuHearing, Offer, Phase,
+    SeatTone, Spoken, Talking, Unanswered,
 };

@@ -9,10 +9,12 @@
 //! What the caller hears ([`Hearing`]) and which seats are being rung ([`Offer`]) go on side by side, because a seat
 //! rings while the greeting plays.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::Cause;
-use crate::id::{LegId, MenuId, PlayId, PromptId, SeatId};
+use crate::id::{CallId, LegId, MenuId, PlayId, PromptId, SeatId};
 use crate::ivr::Walk;
 use crate::time::Timestamp;
 
@@ -147,6 +149,27 @@ pub struct Talking {
     pub music: bool,
     /// What the seat hears of a third party being rung.
     pub tone: SeatTone,
+    /// Other calls that talk with it as one.
+    #[serde(default, skip_serializing_if = "Join::is_apart")]
+    pub join: Join,
+}
+
+/// How a talk stands to the other calls of one conversation (合并通话). Both sides name each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "join", rename_all = "snake_case")]
+pub enum Join {
+    #[default]
+    Apart,
+    /// Its seat joined these calls to it.
+    Host { guests: BTreeSet<CallId> },
+    /// Its parties talk in the conversation of that call.
+    Guest { host: CallId },
+}
+
+impl Join {
+    const fn is_apart(&self) -> bool {
+        matches!(self, Self::Apart)
+    }
 }
 
 /// Call-progress tone in the seat's ear.
@@ -188,6 +211,7 @@ impl Unanswered {
             seat: Some((seat, leg)),
             music: false,
             tone: SeatTone::Quiet,
+            join: Join::Apart,
         }
     }
 }
@@ -200,6 +224,7 @@ impl Talking {
             seat: None,
             music: false,
             tone: SeatTone::Quiet,
+            join: Join::Apart,
         }
     }
 

@@ -2,13 +2,13 @@
 
 use super::parts::{
     Abandoned, Acknowledgement, AlarmNote, CallBack, Civic, ConferenceParty, DispatchOrder, End,
-    FailedLookup, History, MenuKey, MenuStay, QueueStay, RecordedLocation, RecordedRecording,
-    RecordedTrack, SeatStay, Supervision,
+    FailedLookup, History, JoinedCall, MenuKey, MenuStay, QueueStay, RecordedLocation,
+    RecordedRecording, RecordedTrack, SeatStay, Supervision,
 };
 use super::{CallRecord, Moment};
 use crate::call::{Arrival, Cause, Ingress};
 use crate::geo::{self, Datum};
-use crate::id::{CallBackId, DestinationId, LegId, MenuId, QueueId, RecordingId, SeatId};
+use crate::id::{CallBackId, CallId, DestinationId, LegId, MenuId, QueueId, RecordingId, SeatId};
 use crate::phone::Number;
 use crate::switch::{
     Actor, AlarmCode, DispatchReport, Event, EventKind, Finding, Location, LocationSource, Outcome,
@@ -19,6 +19,8 @@ use crate::switch::{
 const KEYS_MAX: usize = 64;
 /// Positions kept in one record; more of them tell nothing new.
 const LOCATIONS_MAX: usize = 64;
+/// Role of a seat that joined this call to its own.
+const JOINER: &str = "joiner";
 
 impl CallRecord {
     /// Change the fields that `event` speaks of; `rev` is the caller's.
@@ -95,6 +97,27 @@ impl CallRecord {
                     watch.end.get_or_insert(at);
                 }
             }
+            EventKind::CallJoined {
+                with,
+                with_serial_no,
+                into,
+                seat,
+                leg,
+                by,
+            } => {
+                self.joined_calls.push(JoinedCall {
+                    call_id: *with,
+                    serial_no: with_serial_no.clone(),
+                    into: *into,
+                    by: by.clone(),
+                    joined_at: at,
+                    parted_at: None,
+                });
+                if *into != self.call_id {
+                    self.seat_joined(at, seat, *leg);
+                }
+            }
+            EventKind::CallParted { with, .. } => self.parted(at, *with),
             EventKind::WaitExceeded { .. } => {
                 self.times.wait_exceeded.get_or_insert(at);
             }
@@ -314,8 +337,44 @@ impl CallRecord {
         }
     }
 
+    /// The seat of another call joined this one to its own: it has answered, without having been rung.
+    fn seat_joined(&mut self, at: Moment, seat: &SeatId, leg: LegId) {
+        self.seats.push(SeatStay {
+            seat_id: seat.clone(),
+            role: JOINER.to_owned(),
+            leg_id: leg,
+            ring_at: at,
+            answer_at: Some(at),
+            release_at: None,
+            ring_ms: None,
+            talk_ms: None,
+            result: "answered".to_owned(),
+            cause: None,
+        });
+        if self.times.answered.is_none() {
+            self.times.answered = Some(at);
+            self.metrics.wait_ms = self.times.received.map(|t| at.millis_since(t));
+        }
+    }
+
+    fn parted(&mut self, at: Moment, with: CallId) {
+        let open = |joined: &&mut JoinedCall| joined.call_id == with && joined.parted_at.is_none();
+        let Some(joined) = self.joined_calls.iter_mut().find(open) else {
+            return;
+        };
+        joined.parted_at = Some(at);
+        if joined.into == self.call_id {
+            return;
+        }
+        let staying = |stay: &&SeatStay| stay.role == JOINER && stay.release_at.is_none();
+        if let Some(leg) = self.seats.iter().find(staying).map(|stay| stay.leg_id) {
+            self.seat_released(at, leg, Cause::Normal);
+        }
+    }
+
     fn seat_released(&mut self, at: Moment, leg: LegId, cause: Cause) {
-        let Some(stay) = self.seats.iter_mut().find(|stay| stay.leg_id == leg) else {
+        let on_leg = |stay: &&mut SeatStay| stay.leg_id == leg;
+        let Some(stay) = self.seats.iter_mut().rev().find(on_leg) else {
             return;
         };
         match stay.answer_at {

@@ -20,8 +20,8 @@ mod why;
 pub use moment::Moment;
 pub use parts::{
     Abandoned, Acknowledgement, AlarmNote, CallBack, Caller, Civic, Conference, ConferenceParty,
-    Dispatch, DispatchOrder, End, FailedLookup, Harassment, History, MenuKey, MenuStay, Metrics,
-    QueueStay, RecordedLocation, RecordedRecording, RecordedTrack, Screening, SeatStay,
+    Dispatch, DispatchOrder, End, FailedLookup, Harassment, History, JoinedCall, MenuKey, MenuStay,
+    Metrics, QueueStay, RecordedLocation, RecordedRecording, RecordedTrack, Screening, SeatStay,
     Supervision, Times,
 };
 pub use publish::{DeliveryType, publish};
@@ -78,6 +78,8 @@ pub struct CallRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conference: Option<Conference>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joined_calls: Vec<JoinedCall>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub supervision: Vec<Supervision>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recordings: Vec<RecordedRecording>,
@@ -120,6 +122,7 @@ impl CallRecord {
             times: Times::default(),
             metrics: Metrics::default(),
             conference: None,
+            joined_calls: Vec::new(),
             supervision: Vec::new(),
             recordings: Vec::new(),
             dispatch: None,

@@ -258,6 +258,19 @@ pub struct ConferenceParty {
     pub cause: Option<Cause>,
 }
 
+/// Another call that talked with this one as one (合并通话).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinedCall {
+    pub call_id: CallId,
+    pub serial_no: String,
+    /// The call whose seat joined them: this one or the other.
+    pub into: CallId,
+    pub by: Actor,
+    pub joined_at: Moment,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parted_at: Option<Moment>,
+}
+
 /// One supervision (班长监听).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Supervision {

@@ -99,6 +99,12 @@ impl Why {
         {
             let seat = seat.clone();
             self.say(event.at, What::Answered { seat });
+        } else if let EventKind::CallJoined { seat, into, .. } = &event.kind
+            && own
+            && event.call != Some(*into)
+        {
+            let seat = seat.clone();
+            self.say(event.at, What::Answered { seat });
         }
     }
 

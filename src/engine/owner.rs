@@ -376,6 +376,7 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
             Command::HangUp { call }
             | Command::AddParty { call, .. }
             | Command::RemoveParty { call, .. }
+            | Command::Join { call, .. }
             | Command::Listen { call, .. }
             | Command::StopListening { call, .. }
             | Command::Acknowledge { call, .. }

@@ -79,9 +79,11 @@ pub(super) async fn measure_answers(events: EventReader) {
                 }
             } else if matches!(
                 kind,
-                EventKind::SeatAnswered { .. } | EventKind::CallEnded { .. }
+                EventKind::SeatAnswered { .. }
+                    | EventKind::CallJoined { .. }
+                    | EventKind::CallEnded { .. }
             ) && let Some(from) = arrived.remove(&call)
-                && matches!(kind, EventKind::SeatAnswered { .. })
+                && !matches!(kind, EventKind::CallEnded { .. })
             {
                 #[expect(clippy::cast_precision_loss, reason = "a histogram is floating point")]
                 histogram!("firstring_answer_seconds")

@@ -185,9 +185,13 @@ impl Plane {
                     inner.track(&mut directory, call, leg);
                 }
             }
-            MediaCommand::Track { leg, party } => {
+            MediaCommand::Track { leg, party, of } => {
                 directory.note_command(call);
-                directory.name_party(call, leg, party);
+                let name = match of {
+                    Some(serial_no) => format!("{party}@{serial_no}"),
+                    None => party.to_string(),
+                };
+                directory.name_track(call, leg, name);
                 inner.track(&mut directory, call, leg);
             }
             MediaCommand::Matrix { matrix } => {
@@ -213,6 +217,11 @@ impl Plane {
                 None => directory.drop_play(call, leg),
             },
             MediaCommand::Move { leg, to } => inner.move_leg(&mut directory, leg, to),
+            MediaCommand::Join { host } => {
+                directory.note_command(host);
+                inner.move_legs(&mut directory, call, host);
+            }
+            MediaCommand::Part => inner.part(&mut directory, call),
             MediaCommand::Close => {
                 if directory.close_call(call) {
                     let at_us = now_us();
@@ -289,7 +298,8 @@ impl MediaGate for Plane {
         let line = Line::new(ssrc, rand::random(), rand::random());
         let cname = format!("{:016x}", rand::random::<u64>());
         let new = Box::new(Leg::new(leg, port, line, cname, now_us()));
-        let worker = directory.worker_of(call);
+        let host = directory.host_of(call);
+        let worker = directory.worker_of(host);
         directory.add_leg(
             leg,
             LegPlace {
@@ -300,8 +310,14 @@ impl MediaGate for Plane {
                 slot: None,
             },
         );
-        inner.order(worker, Order::Open { call, leg: new });
-        inner.track(&mut directory, call, leg);
+        let order = Order::Open {
+            call: host,
+            leg: new,
+        };
+        inner.order(worker, order);
+        for recorded_in in directory.calls_tracking(call) {
+            inner.track(&mut directory, recorded_in, leg);
+        }
         if let Some(player) = directory.take_play(call, leg) {
             inner.order(worker, Order::Play { leg, player });
         }
@@ -361,8 +377,8 @@ impl Inner {
 
     /// Tap a leg if its call is recorded, it has a party name and no track yet.
     fn track(&self, directory: &mut Directory, call: CallId, leg: LegId) {
-        if let Some((worker, slot, party)) = directory.new_track(call, leg) {
-            self.tell_recorder(directory, TapControl::Track { call, slot, party });
+        if let Some((worker, slot, name)) = directory.new_track(call, leg) {
+            self.tell_recorder(directory, TapControl::Track { call, slot, name });
             let slot = Some(slot);
             self.order(worker, Order::Track { leg, slot });
         }
@@ -370,17 +386,44 @@ impl Inner {
 
     fn move_leg(&self, directory: &mut Directory, leg: LegId, to: CallId) {
         directory.note_command(to);
-        let worker = directory.worker_of(to);
+        let host = directory.host_of(to);
+        let worker = directory.worker_of(host);
         let Some(from) = directory.move_leg(leg, to, worker) else {
             tracing::warn!(%leg, "a leg without media was to be moved");
             return;
         };
-        self.order(from.worker, Order::Move { leg, to, worker });
-        self.track(directory, to, leg);
+        if from.slot.is_some() {
+            self.order(from.worker, Order::Track { leg, slot: None });
+        }
+        let order = Order::Move {
+            leg,
+            to: host,
+            worker,
+        };
+        self.order(from.worker, order);
+        for recorded_in in directory.calls_tracking(to) {
+            self.track(directory, recorded_in, leg);
+        }
         if let Some(player) = directory.take_play(to, leg) {
             self.order(worker, Order::Play { leg, player });
         }
         directory.forget_if_done(from.call);
+    }
+
+    fn part(&self, directory: &mut Directory, call: CallId) {
+        for (call, slot) in directory.untrack_strangers(call) {
+            self.tell_recorder(directory, TapControl::Untrack { call, slot });
+        }
+        self.move_legs(directory, call, call);
+    }
+
+    /// The call's legs are in the media of `host` from now on; to their own call's they come back.
+    fn move_legs(&self, directory: &mut Directory, call: CallId, host: CallId) {
+        let worker = directory.worker_of(host);
+        for (leg, from) in directory.settle_at(call, host) {
+            let to = host;
+            self.order(from, Order::Move { leg, to, worker });
+        }
     }
 
     /// Tell the recorder, in order; kept when its channel is full (the watch thread alarms and goes on trying).

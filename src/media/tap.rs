@@ -35,12 +35,14 @@ pub enum TapControl {
         recording: crate::id::RecordingId,
         at_us: i64,
     },
-    /// `slot` is a party's track of that call, from now on.
+    /// `slot` is the track of that name in that call's recording, from now on; in others it stays what it was.
     Track {
         call: crate::id::CallId,
         slot: u32,
-        party: crate::call::Party,
+        name: String,
     },
+    /// `slot` is no longer recorded in that call.
+    Untrack { call: crate::id::CallId, slot: u32 },
     /// Nothing more will come for this call: seal it.
     Close { call: crate::id::CallId, at_us: i64 },
 }

@@ -330,7 +330,15 @@ impl Switch {
         }) else {
             return;
         };
-        self.command_media(call, MediaCommand::Track { leg, party });
+        self.command_media(
+            call,
+            MediaCommand::Track {
+                leg,
+                party,
+                of: None,
+            },
+        );
+        self.share_track(call, leg);
     }
 
     fn remember_invite(&mut self, key: &str, call: CallId) {

@@ -22,6 +22,7 @@ impl Switch {
             Command::HangUp { call } => self.hang_up(by, *call),
             Command::AddParty { call, number, role } => self.add_party(by, *call, number, role),
             Command::RemoveParty { call, leg } => self.remove_party(by, *call, *leg),
+            Command::Join { call, with } => self.join(by, *call, *with),
             Command::Listen { call, seat } => self.listen(by, *call, seat),
             Command::StopListening { call, seat } => self.stop_listening(by, *call, seat),
             Command::CloseCallBack { call_back, outcome } => {

@@ -31,8 +31,14 @@ pub enum Effect {
 pub enum MediaCommand {
     /// Record the call from now on: every leg that has or gets a track.
     Record { recording: RecordingId },
-    /// The leg is this party and has a track of that name. A leg without a track is not recorded.
-    Track { leg: LegId, party: Party },
+    /// The leg is this party and has a track of that name in this call's recording. A leg without a track is not
+    /// recorded. `of`: the serial number of its own call, when it is a leg of another call that is joined to this one.
+    Track {
+        leg: LegId,
+        party: Party,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<String>,
+    },
     /// Who hears whom from now on; legs not yet open are taken in when they open.
     Matrix { matrix: Matrix },
     /// Play `sounds` in order to one leg, mixed over what it hears, instead of its earlier playback. With `repeat`
@@ -45,8 +51,13 @@ pub enum MediaCommand {
     },
     /// Stop the leg's playback.
     Stop { leg: LegId },
-    /// The leg leaves this call's media and joins another's (gap <= 40 ms).
+    /// The leg belongs to another call from now on (gap <= 40 ms); its tracks end here.
     Move { leg: LegId, to: CallId },
+    /// The call's legs, present and to come, are in the media of `host` from now on (gap <= 40 ms): its matrix names
+    /// them. Their tracks and playbacks go on.
+    Join { host: CallId },
+    /// They are back in their own call's media. Tracks of the other calls' legs end here, and theirs there.
+    Part,
     /// The call is over: seal its recording, forget it.
     Close,
 }

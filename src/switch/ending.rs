@@ -110,6 +110,8 @@ impl Switch {
         if self.calls.get(&call).is_none_or(|c| c.is_closing()) {
             return self.misfit("flaw.call_ended_twice");
         }
+        let host = self.part(call);
+        self.part_guests(call);
         self.dismiss_parties(call, cause);
         self.left_menu(call, "ended", None);
         self.leave_queue(
@@ -131,8 +133,21 @@ impl Switch {
             Outcome::RefusedCapacity => self.totals.refused += 1,
         }
         self.screen_end(call, outcome);
-        let by = by.to_owned();
-        self.say(call, EventKind::CallEnded { outcome, cause, by });
+        self.say(
+            call,
+            EventKind::CallEnded {
+                outcome,
+                cause,
+                by: by.to_owned(),
+            },
+        );
+        self.close(call, outcome, cause);
+        if let Some(host) = host {
+            self.end_if_alone(host, cause, by);
+        }
+    }
+
+    fn close(&mut self, call: CallId, outcome: Outcome, cause: Cause) {
         let at = self.now;
         let Some(open) = self.call_mut(call) else {
             return;

@@ -169,6 +169,19 @@ pub enum EventKind {
     MonitorStarted { seat: SeatId, leg: LegId },
     #[serde(rename = "supervisor.monitor_ended")]
     MonitorEnded { seat: SeatId, leg: LegId },
+    /// Said on both calls: their parties talk as one from now on. `into` is the call whose seat joined them.
+    #[serde(rename = "call.joined")]
+    CallJoined {
+        with: CallId,
+        with_serial_no: String,
+        into: CallId,
+        seat: SeatId,
+        leg: LegId,
+        by: Actor,
+    },
+    /// Said on both calls: they talk apart again, or one of them ends.
+    #[serde(rename = "call.parted")]
+    CallParted { with: CallId, into: CallId },
     #[serde(rename = "dtmf.received")]
     DigitReceived { leg: LegId, digit: char },
     /// A leg that was told to end did not report its end in time and was forgotten; it belongs to no state any more.

@@ -328,6 +328,8 @@ pub enum Command {
     },
     /// Cancel a ringing third party or release a joined one.
     RemoveParty { call: CallId, leg: LegId },
+    /// The call `with`, waiting or talking, joins the talk of the seat in `call`: everybody hears everybody (合并通话).
+    Join { call: CallId, with: CallId },
     /// Ring the supervisor's phone and let it hear the call, inaudibly.
     Listen { call: CallId, seat: SeatId },
     /// End the supervisor's listening.

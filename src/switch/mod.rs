@@ -9,7 +9,7 @@
 //!       -> free seats are offered, positions told, alarms settled -> Events, Effects
 //! ```
 //! One file per concern: arrival, menu, hearing (what a waiting caller hears), routing (who is offered whom), offer,
-//! talk, party, listen, ending, call_backs, screening, seats, trunks, ledger (alarms), commands, restart, timers,
+//! talk, party, listen, join, ending, call_backs, screening, seats, trunks, ledger (alarms), commands, restart, timers,
 //! snapshot, picture (for people).
 
 mod arrival;
@@ -20,6 +20,7 @@ mod ending;
 mod event;
 mod hearing;
 mod input;
+mod join;
 mod ledger;
 mod listen;
 mod menu;

@@ -34,7 +34,7 @@ impl Switch {
         if open.talking().is_none_or(|t| t.seat.is_none()) {
             return Err(self.wrong_call_state(call, "a seat must be talking to add a party"));
         }
-        if open.legs.len() >= LEGS_PER_CALL_MAX {
+        if self.conversation_legs(call) >= LEGS_PER_CALL_MAX {
             return Err(self.wrong_call_state(call, "release a party first, the call is full"));
         }
         let trunks = self.outbound_trunks();

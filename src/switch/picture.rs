@@ -1,11 +1,11 @@
 //! The switch as people see it.
 
 use super::{
-    AlarmView, CallBackView, CallState, CallView, LegView, ScreenView, SeatPolicy, SeatState,
-    SeatView, Switch, TrunkView, View,
+    AlarmView, CallBackView, CallState, CallView, LegView, SeatPolicy, SeatState, SeatView, Switch,
+    TrunkView, View,
 };
 use crate::acd::{Duty, Seat};
-use crate::call::{Announcement, Call, Hearing, Ingress, Phase};
+use crate::call::{Announcement, Call, Hearing, Ingress, Join, Phase};
 use crate::id::SeatId;
 
 impl Switch {
@@ -59,10 +59,7 @@ impl Switch {
         let mut calls: Vec<_> = self
             .calls
             .values()
-            .map(|call| {
-                let position = positions.get(&call.id).copied();
-                call_view(call, position, self.screen_view(call))
-            })
+            .map(|call| self.call_view(call, positions.get(&call.id).copied()))
             .collect();
         calls.sort_by_key(|view| (view.received_at, view.call));
         calls
@@ -94,6 +91,48 @@ impl Switch {
         }
     }
 
+    /// A joined call without a seat of its own is with the seat that joined it.
+    fn seat_of<'a>(&'a self, call: &'a Call) -> Option<&'a SeatId> {
+        call.seat()
+            .or_else(|| self.calls.get(&self.host_of(call.id))?.seat())
+    }
+
+    fn call_view(&self, call: &Call, position: Option<u32>) -> CallView {
+        CallView {
+            call: call.id,
+            serial_no: call.serial_no.clone(),
+            state: state_of(call),
+            trunk: match &call.ingress {
+                Ingress::Trunk(trunk) => Some(trunk.clone()),
+                Ingress::Seat(_) => None,
+            },
+            caller: call.caller.display.clone(),
+            called: call.called.clone(),
+            received_at: call.received_at,
+            position,
+            wait_exceeded: call.wait_exceeded,
+            answered_at: call.answered_at,
+            seat: self.seat_of(call).cloned(),
+            joined_with: self
+                .conversation(call.id)
+                .into_iter()
+                .filter(|other| *other != call.id)
+                .collect(),
+            incident_id: call.incident_id.clone(),
+            screen: self.screen_view(call),
+            legs: call
+                .legs
+                .iter()
+                .map(|(id, leg)| LegView {
+                    leg: *id,
+                    party: leg.party.to_string(),
+                    state: leg.state.name().to_owned(),
+                    number: leg.number.clone(),
+                })
+                .collect(),
+        }
+    }
+
     /// Most urgent first: who was left unanswered in short order, who tried most often, then who waits longest.
     fn call_backs_view(&self) -> Vec<CallBackView> {
         let mut views: Vec<_> = self
@@ -120,37 +159,6 @@ impl Switch {
     }
 }
 
-fn call_view(call: &Call, position: Option<u32>, screen: ScreenView) -> CallView {
-    CallView {
-        call: call.id,
-        serial_no: call.serial_no.clone(),
-        state: state_of(call),
-        trunk: match &call.ingress {
-            Ingress::Trunk(trunk) => Some(trunk.clone()),
-            Ingress::Seat(_) => None,
-        },
-        caller: call.caller.display.clone(),
-        called: call.called.clone(),
-        received_at: call.received_at,
-        position,
-        wait_exceeded: call.wait_exceeded,
-        answered_at: call.answered_at,
-        seat: call.seat().cloned(),
-        incident_id: call.incident_id.clone(),
-        screen,
-        legs: call
-            .legs
-            .iter()
-            .map(|(id, leg)| LegView {
-                leg: *id,
-                party: leg.party.to_string(),
-                state: leg.state.name().to_owned(),
-                number: leg.number.clone(),
-            })
-            .collect(),
-    }
-}
-
 fn state_of(call: &Call) -> CallState {
     match &call.phase {
         Phase::InMenu(_) => CallState::InMenu,
@@ -167,7 +175,9 @@ fn state_of(call: &Call) -> CallState {
             | Hearing::Music
             | Hearing::People => CallState::Waiting,
         },
-        Phase::Talking(_) if call.third_is_up() => CallState::Conferencing,
+        Phase::Talking(talking) if call.third_is_up() || talking.join != Join::Apart => {
+            CallState::Conferencing
+        }
         Phase::Talking(_) => CallState::Talking,
         Phase::Closing(_) => CallState::Closing,
     }

@@ -9,9 +9,10 @@
 use super::timers::TimerKey;
 use super::{EventKind, MediaCommand, Outcome, Sound, Switch};
 use crate::acd::Duty;
-use crate::call::{Cause, Hearing, LegFact, LegState, Party, Phase, SeatTone, Talking};
+use crate::call::{Cause, Hearing, Join, LegFact, LegState, Party, Phase, SeatTone, Talking};
 use crate::conference::{self, Voice};
 use crate::id::{CallId, LegId, SeatId};
+use crate::matrix::Matrix;
 
 impl Switch {
     /// A fact of the caller's leg.
@@ -61,7 +62,7 @@ impl Switch {
                 if lost {
                     self.call_back_due(call, "lost");
                 }
-                if self.calls.get(&call).map_or(0, |c| c.talkers()) >= 2 {
+                if self.goes_on(call) {
                     self.say_caller_left(call, leg, cause);
                 } else {
                     self.end_answered(call, cause, by);
@@ -166,25 +167,42 @@ impl Switch {
         if let Some(talking) = open.talking_mut() {
             talking.seat = None;
         }
-        if lost && open.caller_leg.is_some() {
+        let by = if lost { "network" } else { "seat" };
+        let cause = if lost { cause } else { Cause::SeatReleased };
+        self.host_seat_left(call, lost, cause, by);
+        let guest = self.host_of(call) != call;
+        let Some(open) = self.calls.get(&call).filter(|c| !c.is_closing()) else {
+            return;
+        };
+        if lost && open.caller_leg.is_some() && !guest {
             self.requeue(call);
-        } else if open.talkers() >= 2 {
+        } else if self.goes_on(call) {
             self.refresh_audio(call);
         } else {
-            let by = if lost { "network" } else { "seat" };
-            let cause = if lost { cause } else { Cause::SeatReleased };
             self.end_answered(call, cause, by);
         }
     }
 
     /// The caller is back in the queue, before all others, and hears why.
     pub(super) fn requeue(&mut self, call: CallId) {
+        let with_people = self.calls.get(&call).is_some_and(|c| c.third_is_up());
+        self.leave_talk(call, with_people);
+        if !with_people {
+            self.announce_line_fault(call);
+        }
+        self.enter_queue(call, true);
+    }
+
+    /// The seat that joined this call to its own has gone, and it has none: back in the queue, before all others.
+    pub(super) fn requeue_parted(&mut self, call: CallId) {
+        let with_people = self.calls.get(&call).is_some_and(|c| c.third_is_up());
+        self.leave_talk(call, with_people);
+        self.enter_queue(call, true);
+    }
+
+    fn leave_talk(&mut self, call: CallId, with_people: bool) {
         let now = self.now;
-        let Some(open) = self.call_mut(call) else {
-            return;
-        };
-        let with_people = open.third_is_up();
-        let Phase::Talking(talking) = open.phase.clone() else {
+        let Some(Phase::Talking(talking)) = self.calls.get(&call).map(|c| c.phase.clone()) else {
             return self.misfit("flaw.requeue_not_talking");
         };
         if talking.music && with_people {
@@ -194,10 +212,6 @@ impl Switch {
             open.phase = Phase::Unanswered(talking.seat_lost(now, with_people));
         }
         self.refresh_matrix(call);
-        if !with_people {
-            self.announce_line_fault(call);
-        }
-        self.enter_queue(call, true);
     }
 
     /// A third party left or was removed: who is still there?
@@ -215,7 +229,7 @@ impl Switch {
                 }
                 self.refresh_matrix(call);
             }
-            Phase::Talking(_) if open.talkers() >= 2 => self.refresh_audio(call),
+            Phase::Talking(_) if self.goes_on(call) => self.refresh_audio(call),
             Phase::Talking(_) if caller && caller_keeps_waiting => self.requeue(call),
             Phase::Talking(_) => self.end_answered(call, Cause::Normal, "third"),
         }
@@ -227,18 +241,23 @@ impl Switch {
         self.refresh_tones(call);
     }
 
-    /// Tells media who hears whom, when that changed.
+    /// Tells media who hears whom, when that changed. Joined calls have one matrix, their host's.
     pub(super) fn refresh_matrix(&mut self, call: CallId) {
-        let Some(open) = self.call_mut(call) else {
-            return;
-        };
-        let members: Vec<_> = open
-            .legs
-            .iter()
+        let host = self.host_of(call);
+        let members: Vec<_> = self
+            .conversation(call)
+            .into_iter()
+            .filter_map(|call| self.calls.get(&call))
+            .flat_map(|open| &open.legs)
             .filter_map(|(id, leg)| Some((*id, voice_of(&leg.party, leg.state)?)))
             .collect();
-        let matrix = conference::matrix(&members);
-        if open.matrix != matrix {
+        self.set_matrix(host, conference::matrix(&members));
+    }
+
+    pub(super) fn set_matrix(&mut self, call: CallId, matrix: Matrix) {
+        if let Some(open) = self.call_mut(call)
+            && open.matrix != matrix
+        {
             open.matrix = matrix.clone();
             self.command_media(call, MediaCommand::Matrix { matrix });
         }
@@ -293,7 +312,8 @@ impl Switch {
                 .get(leg)
                 .is_some_and(|l| l.state == LegState::Up { held: true })
         });
-        let music = held && !open.third_is_up() && open.caller_leg.is_some();
+        let alone = !open.third_is_up() && talking.join == Join::Apart;
+        let music = held && alone && open.caller_leg.is_some();
         if music == talking.music {
             return;
         }

@@ -145,7 +145,10 @@ pub struct CallView {
     pub position: Option<u32>,
     pub wait_exceeded: bool,
     pub answered_at: Option<Timestamp>,
+    /// The seat that rings for it or talks in it; of a joined call without its own, the seat that joined it.
     pub seat: Option<SeatId>,
+    /// Calls that talk with it as one (合并通话).
+    pub joined_with: Vec<CallId>,
     pub incident_id: Option<String>,
     pub screen: ScreenView,
     pub legs: Vec<LegView>,

@@ -97,9 +97,9 @@ fn child_that_records_until_it_is_killed() {
             .unwrap();
         // The last call has only a caller who is silent: no RTP at all.
         for (k, party) in parties.iter().enumerate() {
-            let (slot, party) = (2 * n + k as u32, party.clone());
+            let (slot, name) = (2 * n + k as u32, party.to_string());
             control
-                .send(TapControl::Track { call, slot, party })
+                .send(TapControl::Track { call, slot, name })
                 .unwrap();
         }
     }

@@ -1,8 +1,9 @@
 //! The enriched call record: a fold of one call's Events, valid against the published schema.
 
 use firstring::call_record::{CallRecord, DeliveryType, publish};
-use firstring::id::{MenuId, QueueId};
-use firstring::switch::{Event, EventKind};
+use firstring::id::{CallId, LegId, MenuId, QueueId};
+use firstring::switch::{Actor, Event, EventKind};
+use uuid::Uuid;
 
 use crate::support::one_call;
 
@@ -70,6 +71,50 @@ fn reopened_record_loses_the_outcome_of_the_restart_and_lists_both_recordings() 
     let states: Vec<_> = record.recordings.iter().map(|r| r.state.as_str()).collect();
     assert_eq!(states, ["failed", "recording"]);
     assert!(record.call_backs[0].closed_at.is_some());
+}
+
+#[test]
+fn a_caller_joined_to_another_call_is_answered_then_and_each_record_names_the_other() {
+    let with = CallId(Uuid::now_v7());
+    let waiting = || {
+        let mut script = one_call::answered(0, "13800138000");
+        let ringing = |event: &Event| matches!(event.kind, EventKind::SeatRinging { .. });
+        let cut = script.events.iter().position(ringing).unwrap();
+        script.events.truncate(cut);
+        script
+    };
+    let own = waiting().call;
+    let leg = LegId(Uuid::now_v7());
+    let joined = |into| EventKind::CallJoined {
+        with,
+        with_serial_no: "20261122000077".to_owned(),
+        into,
+        seat: "801".into(),
+        leg,
+        by: Actor::Seat("801".into()),
+    };
+    for (into, seats) in [(with, 1), (own, 0)] {
+        let mut script = waiting();
+        script.push(7_000, joined(into));
+        script.push(37_000, EventKind::CallParted { with, into });
+        let record = fold(&script.events);
+        assert_valid(&record);
+        let link = &record.joined_calls[0];
+        assert_eq!((link.call_id, link.into), (with, into));
+        assert_eq!(link.serial_no, "20261122000077");
+        let parted = link.parted_at.unwrap();
+        assert_eq!(parted.millis_since(link.joined_at), 30_000);
+        assert_eq!(record.seats.len(), seats);
+    }
+    let mut script = waiting();
+    script.push(7_000, joined(with));
+    script.push(37_000, EventKind::CallParted { with, into: with });
+    let guest = fold(&script.events);
+    assert_eq!(guest.metrics.wait_ms, Some(7_000));
+    assert_eq!(guest.metrics.offhook_ms, None, "nothing was rung");
+    assert_eq!(guest.metrics.talk_ms, Some(30_000));
+    assert_eq!(guest.seats[0].role, "joiner");
+    assert_eq!(guest.seats[0].result, "answered");
 }
 
 #[test]

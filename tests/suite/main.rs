@@ -26,6 +26,7 @@ mod enrich;
 mod modules;
 mod one_call;
 mod peers_edge;
+mod peers_join;
 mod peers_menu;
 mod peers_queue;
 mod peers_screen;

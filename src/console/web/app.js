@@ -8,6 +8,10 @@ const leads = () => me.role === 'supervisor' || me.role === 'admin';
 const mine = (c) => leads() || (me.seat && c.seat === me.seat);
 const open = (call) => () => view.calls.some((c) => c.call === call);
 const command = (method, path, body) => api(method, path, body).then(() => tell(t().done)).catch((error) => tell(error.message, true));
+// A seat of its own talks in it: a joined call may be with the seat of another.
+const seated = (c) => c.legs.some((l) => l.party.startsWith('seat-'));
+// Calls that can be joined to it: somebody waits or talks there, and it is joined to none yet.
+const joinable = (c) => view.calls.filter((o) => o.call !== c.call && o.state !== 'closing' && !o.joined_with.length && o.legs.some((l) => l.party === 'caller')).map((o) => [o.call, `${name(o)} · ${t().call[o.state]}`]);
 const name = (c) => c.caller || c.number || t().unknown;
 const who = (c) => el('span', { className: 'number', textContent: name(c), title: name(c) });
 const tones = { signed_out: '', not_ready: 'warm', ready: 'good', reserved: 'blue', ringing: 'blue', talking: 'blue', wrap_up: 'warm', listening: 'blue', unreachable: 'hot' };
@@ -18,6 +22,9 @@ function askHangUp(c) {
 function askParty(c) {
   ask({ title: t().ask_add, yes: t().add, alive: open(c.call), fields: [{ name: 'number', label: t().ask_number, kind: 'tel' }, { name: 'role', label: t().ask_role, value: 'doctor', choices: Object.entries(t().roles).sort(([a], [b]) => (b === 'doctor') - (a === 'doctor')) }],
     run: (body) => api('POST', `/calls/${c.call}/parties`, body) });
+}
+function askJoin(c) {
+  ask({ title: t().ask_join(name(c)), yes: t().join, alive: open(c.call), fields: [{ name: 'with', label: t().ask_with, choices: c.others }], run: (body) => api('POST', `/calls/${c.call}/join`, body) });
 }
 function askListen(c) {
   const phones = view.seats.filter((s) => s.supervisor && s.registered).map((s) => [s.seat, s.seat]);
@@ -44,8 +51,8 @@ function talkRow(c) {
   const legs = c.legs.filter((l) => l.party !== 'caller' || l.state !== 'up').map((l) => [tag([t().party(l.party), t().leg[l.state] ?? l.state].filter(Boolean).join(' '), l.state === 'up' ? 'good' : 'warm'),
     /^(caller|seat-|listener-)/.test(l.party) || closing || !mine(c) ? null : button(`remove-${l.leg}`, l.state === 'up' ? t().remove : t().cancel, () => command('DELETE', `/calls/${c.call}/parties/${l.leg}`))]);
   return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at), who(c), el('span', { className: legs.length > 1 ? 'legs more' : 'legs' }, legs.flat()), el('span', { className: 'grow' }),
-    c.state === 'talking' ? null : tag(t().call[c.state], closing ? '' : 'blue'),
-    ...(closing || !mine(c) ? [] : [button('add', t().add, () => askParty(c))]), listening(c),
+    c.state === 'talking' ? null : tag(c.with ? t().joined_with(c.with) : t().call[c.state], closing ? '' : 'blue'),
+    ...(closing || !mine(c) || !seated(c) ? [] : [button('add', t().add, () => askParty(c)), ...(c.others.length ? [button('join', t().join, () => askJoin(c))] : [])]), listening(c),
     ...(closing || !mine(c) ? [] : [button('hang_up', t().hang_up, () => askHangUp(c), { className: 'stop' })]));
 }
 function seatCard(s) {
@@ -67,7 +74,8 @@ function draw() {
   $('counters').replaceChildren(...Object.entries(t().counters).filter(([key]) => key !== 'refused' || view.refused).map(([key, word]) => el('span', { className: (key === 'lost' || key === 'refused') && view[key] ? 'hot' : '' }, word, el('b', { textContent: view[key] }))));
   $('trunks').replaceChildren(...view.trunks.map((k) => { const e = tag(`${k.trunk} ${k.up ? '✓' : k.up === false ? '✕' : '?'}`, k.up ? 'good' : k.up === false ? 'hot' : ''); e.title = k.up ? t().trunk_up : k.up === false ? `${t().trunk_down}: ${k.detail}` : t().trunk_unknown; return e; }));
   const phones = view.seats.some((s) => s.supervisor && s.registered);
-  const calls = view.calls.map((c) => ({ ...c, phones, mine: mine(c) }));
+  const numbers = new Map(view.calls.map((c) => [c.call, name(c)]));
+  const calls = view.calls.map((c) => ({ ...c, phones, mine: mine(c), others: mine(c) && seated(c) ? joinable(c) : [], with: c.joined_with.map((call) => numbers.get(call)).join(', ') }));
   const waiting = calls.filter((c) => c.answered_at == null && c.state !== 'closing'), talking = calls.filter((c) => c.answered_at != null);
   $('waiting-count').textContent = waiting.length || ''; $('talking-count').textContent = talking.length || ''; $('call-backs-count').textContent = view.call_backs.length || '';
   rows($('waiting'), waiting, (c) => c.call, waitingRow, t().none_waiting);
@@ -89,7 +97,7 @@ const help = () => ask({ title: t().keys, fields: [{ shown: el('dl', {}, t().key
 
 document.addEventListener('keydown', (e) => {
   if (asking() || e.ctrlKey || e.altKey || e.metaKey || /^(INPUT|SELECT|TEXTAREA|AUDIO)$/.test(e.target.tagName)) return;
-  const own = view?.calls.find((c) => me.seat && c.seat === me.seat && c.answered_at != null && c.state !== 'closing');
+  const own = view?.calls.find((c) => me.seat && c.seat === me.seat && seated(c) && c.answered_at != null && c.state !== 'closing');
   const acts = { '?': help, l: changeLanguage, p: playOrPause, r: me.seat && (() => command('POST', `/seats/${me.seat}/ready`)), n: me.seat && (() => askNotReady(me.seat)), t: own && (() => askParty(own)), h: own && (() => askHangUp(own)) };
   const act = acts[e.key.toLowerCase()];
   if (act) { e.preventDefault(); act(); }

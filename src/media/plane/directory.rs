@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::call::Party;
 use crate::id::{CallId, LegId, RecordingId};
 use crate::limits::LEGS_PER_CALL_MAX;
 use crate::media::player::Player;
@@ -26,12 +25,23 @@ pub(super) struct Directory {
 struct CallEntry {
     worker: usize,
     recording: Option<RecordingId>,
-    parties: BTreeMap<LegId, Party>,
+    tracks: BTreeMap<LegId, Track>,
+    /// The call in whose media its legs are, while it is joined to another.
+    host: Option<CallId>,
+    /// Calls whose legs are in its media.
+    guests: BTreeSet<CallId>,
     /// Playbacks for legs that are not open yet.
     plays: BTreeMap<LegId, Player>,
     legs: usize,
     commanded: bool,
     closed: bool,
+}
+
+/// A leg's track in one call's recording.
+struct Track {
+    name: String,
+    /// The recorder knows it.
+    told: bool,
 }
 
 /// Where a leg is.
@@ -85,16 +95,76 @@ impl Directory {
         self.entry(call).recording.replace(recording) != Some(recording)
     }
 
-    pub(super) fn name_party(&mut self, call: CallId, leg: LegId, party: Party) {
-        let entry = self.entry(call);
-        if entry.parties.len() < LEGS_PER_CALL_MAX * 4 || entry.parties.contains_key(&leg) {
-            let before = entry.parties.insert(leg, party.clone());
-            if before.is_some_and(|before| before != party)
-                && let Some(place) = self.legs.get_mut(&leg)
-            {
-                place.slot = None;
+    pub(super) fn name_track(&mut self, call: CallId, leg: LegId, name: String) {
+        let tracks = &mut self.entry(call).tracks;
+        if tracks.get(&leg).is_some_and(|track| track.name == name) {
+            return;
+        }
+        if tracks.len() < LEGS_PER_CALL_MAX * 4 || tracks.contains_key(&leg) {
+            tracks.insert(leg, Track { name, told: false });
+        }
+    }
+
+    /// The call in whose media the legs of `call` are: its own, unless it is joined to another.
+    pub(super) fn host_of(&self, call: CallId) -> CallId {
+        let host = self.calls.get(&call).and_then(|entry| entry.host);
+        host.unwrap_or(call)
+    }
+
+    /// The calls in whose recordings a leg of `call` may have a track.
+    pub(super) fn calls_tracking(&self, call: CallId) -> Vec<CallId> {
+        let host = self.host_of(call);
+        let guests = self.calls.get(&host).map(|entry| &entry.guests);
+        let guests = guests.into_iter().flatten().copied();
+        std::iter::once(host).chain(guests).collect()
+    }
+
+    /// The legs of `call`, present and to come, are in the media of `host`: those that move, and from which worker.
+    pub(super) fn settle_at(&mut self, call: CallId, host: CallId) -> Vec<(LegId, usize)> {
+        let before = self.entry(call).host.take();
+        if let Some(entry) = before.and_then(|before| self.calls.get_mut(&before)) {
+            entry.guests.remove(&call);
+        }
+        if host != call {
+            self.entry(call).host = Some(host);
+            self.entry(host).guests.insert(call);
+        }
+        if before.unwrap_or(call) == host {
+            return Vec::new();
+        }
+        let worker = self.worker_of(host);
+        let mut moved = Vec::new();
+        for leg in self.legs_of(call) {
+            if let Some(place) = self.legs.get_mut(&leg) {
+                let from = std::mem::replace(&mut place.worker, worker);
+                moved.push((leg, from));
+                self.add_load(from, -1);
+                self.add_load(worker, 1);
             }
         }
+        moved
+    }
+
+    /// Tracks end of the call's legs in the other calls of its conversation, and of theirs in it: call and number.
+    pub(super) fn untrack_strangers(&mut self, call: CallId) -> Vec<(CallId, u32)> {
+        let mut ended = Vec::new();
+        for of in self.calls_tracking(call) {
+            let legs = &self.legs;
+            let Some(entry) = self.calls.get_mut(&of) else {
+                continue;
+            };
+            entry.tracks.retain(|leg, track| {
+                let Some(place) = legs.get(leg) else {
+                    return true;
+                };
+                let stranger = place.call != of && (place.call == call || of == call);
+                if stranger && track.told {
+                    ended.extend(place.slot.map(|slot| (of, slot)));
+                }
+                !stranger
+            });
+        }
+        ended
     }
 
     pub(super) fn legs_of(&self, call: CallId) -> Vec<LegId> {
@@ -106,19 +176,20 @@ impl Directory {
         self.legs.get(&leg).copied()
     }
 
-    /// A number for the leg's track, if it should have one and has none: its worker, the number, the party.
-    pub(super) fn new_track(&mut self, call: CallId, leg: LegId) -> Option<(usize, u32, Party)> {
-        let entry = self.calls.get(&call)?;
+    /// A number for the leg's track in `call`, if it should have one there and has none: its worker, the number, the
+    /// name. A leg keeps its number in all recordings.
+    pub(super) fn new_track(&mut self, call: CallId, leg: LegId) -> Option<(usize, u32, String)> {
+        let entry = self.calls.get_mut(&call)?;
         entry.recording?;
-        let party = entry.parties.get(&leg)?.clone();
         let place = self.legs.get_mut(&leg)?;
-        if place.call != call || place.slot.is_some() {
-            return None;
-        }
-        let slot = self.next_slot;
-        self.next_slot = self.next_slot.wrapping_add(1).max(1);
-        place.slot = Some(slot);
-        Some((place.worker, slot, party))
+        let track = entry.tracks.get_mut(&leg).filter(|track| !track.told)?;
+        track.told = true;
+        let slot = *place.slot.get_or_insert_with(|| {
+            let slot = self.next_slot;
+            self.next_slot = slot.wrapping_add(1).max(1);
+            slot
+        });
+        Some((place.worker, slot, track.name.clone()))
     }
 
     pub(super) fn keep_play(&mut self, call: CallId, leg: LegId, player: Player) {
@@ -262,29 +333,39 @@ mod tests {
             for step in order {
                 match step {
                     0 => assert!(directory.record(call(1), recording)),
-                    1 => directory.name_party(call(1), leg(1), Party::Caller),
+                    1 => directory.name_track(call(1), leg(1), String::from("caller")),
                     _ => open(&mut directory, call(1), leg(1)),
                 }
                 tracks.extend(directory.new_track(call(1), leg(1)));
             }
-            assert_eq!(tracks, [(0, 1, Party::Caller)]);
+            assert_eq!(tracks, [(0, 1, String::from("caller"))]);
         }
     }
 
     #[test]
-    fn a_moved_leg_gets_a_track_of_its_new_call_and_leaves_its_old_one() {
+    fn legs_of_joined_calls_share_a_worker_and_their_tracks_until_they_part() {
         let mut directory = Directory::new(2);
         for n in 1..=2 {
             directory.record(call(n), RecordingId(Uuid::from_u128(n)));
-            directory.name_party(call(n), leg(1), Party::Caller);
+            directory.name_track(call(n), leg(n), String::from("caller"));
+            open(&mut directory, call(n), leg(n));
+            let slot = directory.new_track(call(n), leg(n)).map(|track| track.1);
+            assert_eq!(slot, u32::try_from(n).ok());
         }
-        open(&mut directory, call(1), leg(1));
-        assert!(directory.new_track(call(1), leg(1)).is_some());
-        assert!(directory.new_track(call(2), leg(1)).is_none());
-        let worker = directory.worker_of(call(2));
-        directory.move_leg(leg(1), call(2), worker);
-        assert_eq!(directory.new_track(call(2), leg(1)).map(|t| t.1), Some(2));
-        assert_eq!(directory.legs_of(call(1)), []);
+        assert_eq!(directory.load, [1, 1]);
+        let from = directory.place_of(leg(2)).map(|place| place.worker);
+        let moved = directory.settle_at(call(2), call(1));
+        assert_eq!(moved, [(leg(2), from.unwrap())]);
+        assert_eq!(directory.settle_at(call(2), call(1)), [], "it is there");
+        assert_eq!(directory.load, [2, 0]);
+        directory.name_track(call(1), leg(2), String::from("caller@2"));
+        let track = directory.new_track(call(1), leg(2));
+        assert_eq!(track, Some((0, 2, String::from("caller@2"))));
+        assert_eq!(directory.new_track(call(1), leg(2)), None, "told once");
+        assert_eq!(directory.untrack_strangers(call(2)), [(call(1), 2)]);
+        assert_eq!(directory.settle_at(call(2), call(2)), [(leg(2), 0)]);
+        assert_eq!(directory.load, [1, 1]);
+        assert_eq!(directory.untrack_strangers(call(2)), []);
     }
 
     #[test]

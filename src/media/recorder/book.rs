@@ -11,7 +11,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::call::Party;
 use crate::id::{CallId, RecordingId};
 use crate::limits::CALLS_MAX;
 use crate::media::capture::{self, Audio, Header, Record, TRACKS_MAX};
@@ -118,7 +117,8 @@ struct Call {
 pub(super) struct Book {
     calls: Vec<Option<Call>>,
     by_id: BTreeMap<CallId, usize>,
-    slots: BTreeMap<u32, (usize, u8)>,
+    /// Where each slot is recorded: call and track. A leg of joined calls stands in the recordings of all.
+    slots: BTreeMap<u32, Vec<(usize, u8)>>,
     spool_bytes: usize,
     spool_bytes_max: usize,
     pub(super) notices: Vec<Notice>,
@@ -181,38 +181,58 @@ impl Book {
         true
     }
 
-    /// `slot` is the party's track from now on. A party that comes back goes on in its old track. False when the
+    /// `slot` is the track of that name from now on. A party that comes back goes on in its old track. False when the
     /// call is unknown.
-    pub(super) fn track(&mut self, id: CallId, slot: u32, party: &Party, now: i64) -> bool {
+    pub(super) fn track(&mut self, id: CallId, slot: u32, name: &str, now: i64) -> bool {
         let Some(place) = self.by_id.get(&id).copied() else {
             return false;
         };
         let Some(call) = self.calls.get_mut(place).and_then(Option::as_mut) else {
             return false;
         };
-        let name = party.to_string();
-        let index = match call.tracks.iter().position(|t| *t == name) {
+        let index = match call.tracks.iter().position(|t| t == name) {
             Some(index) => index,
             None if call.tracks.len() >= TRACKS_MAX => {
                 self.notices.push(Notice::TooManyTracks {
                     header: call.header,
-                    party: name,
+                    party: name.to_owned(),
                 });
                 return true;
             }
             None => {
-                call.tracks.push(name);
+                call.tracks.push(name.to_owned());
                 call.tracks.len() - 1
             }
         };
         let index = u8::try_from(index).unwrap_or(u8::MAX);
-        let name = call.tracks.get(usize::from(index));
-        let name = name.map(String::as_str).unwrap_or_default();
         let record = Record::Track { index, name };
         self.spool_bytes += append(&mut call.pending, &mut call.pending_us, &record, now);
         call.slots.push(slot);
-        self.slots.insert(slot, (place, index));
+        let tracks = self.slots.entry(slot).or_default();
+        tracks.retain(|(of, _)| *of != place);
+        tracks.push((place, index));
         true
+    }
+
+    /// `slot` is no longer recorded in this call. False when the call is unknown.
+    pub(super) fn untrack(&mut self, id: CallId, slot: u32) -> bool {
+        let Some(place) = self.by_id.get(&id).copied() else {
+            return false;
+        };
+        if let Some(call) = self.calls.get_mut(place).and_then(Option::as_mut) {
+            call.slots.retain(|own| *own != slot);
+        }
+        self.free_slot(slot, place);
+        true
+    }
+
+    fn free_slot(&mut self, slot: u32, place: usize) {
+        if let Some(tracks) = self.slots.get_mut(&slot) {
+            tracks.retain(|(of, _)| *of != place);
+            if tracks.is_empty() {
+                self.slots.remove(&slot);
+            }
+        }
     }
 
     /// The call ended. False when it is unknown.
@@ -238,11 +258,23 @@ impl Book {
         }
     }
 
-    /// Take in one packet.
+    /// Take in one packet, once for each call it is recorded in. It is lost if one of them loses it.
     pub(super) fn frame(&mut self, frame: &TapFrame) -> Fate {
-        let Some((place, track)) = self.slots.get(&frame.slot).copied() else {
-            return Fate::Unknown;
-        };
+        let mut fate = Fate::Unknown;
+        let mut n = 0;
+        while let Some((place, track)) = self.slots.get(&frame.slot).and_then(|t| t.get(n)).copied()
+        {
+            n += 1;
+            fate = match (fate, self.frame_of(frame, place, track)) {
+                (Fate::Lost, _) | (_, Fate::Lost) => Fate::Lost,
+                (Fate::Kept, _) | (_, Fate::Kept) => Fate::Kept,
+                (Fate::Unknown, Fate::Unknown) => Fate::Unknown,
+            };
+        }
+        fate
+    }
+
+    fn frame_of(&mut self, frame: &TapFrame, place: usize, track: u8) -> Fate {
         let Some(call) = self.calls.get_mut(place).and_then(Option::as_mut) else {
             return Fate::Unknown;
         };
@@ -279,7 +311,9 @@ impl Book {
     /// Once a pass, after the frames: marks for silent calls, ends of closing ones.
     pub(super) fn tick(&mut self, now: i64) {
         let full = self.spool_bytes >= self.spool_bytes_max;
-        for call in self.calls.iter_mut().flatten() {
+        let mut ended = Vec::new();
+        for (place, call) in self.calls.iter_mut().enumerate() {
+            let Some(call) = call else { continue };
             match call.life {
                 Life::Live if now - call.entry_us >= MARK_US && !full => {
                     let mark = Record::Mark { at_us: now };
@@ -304,14 +338,12 @@ impl Book {
                         now - DUE_US,
                     );
                     call.life = Life::Ended;
-                    for slot in call.slots.drain(..) {
-                        let place = self.by_id.get(&call.header.call);
-                        if self.slots.get(&slot).map(|(p, _)| p) == place {
-                            self.slots.remove(&slot);
-                        }
-                    }
+                    ended.extend(call.slots.drain(..).map(|slot| (slot, place)));
                 }
             }
+        }
+        for (slot, place) in ended {
+            self.free_slot(slot, place);
         }
     }
 
@@ -486,20 +518,24 @@ mod tests {
     }
 
     #[test]
-    fn a_leg_that_moves_to_another_call_is_recorded_there_from_then_on() {
+    fn a_leg_of_joined_calls_is_recorded_in_both_until_they_part() {
         let mut book = Book::new(1 << 20);
         let (a, b) = (header(1), header(2));
         for h in [a, b] {
             assert!(book.start(h, 0));
             assert!(!book.start(h, 0), "only once");
         }
-        book.track(a.call, 5, &Party::Caller, 0);
-        book.track(b.call, 6, &Party::Caller, 0);
+        book.track(a.call, 5, "caller", 0);
+        book.track(b.call, 6, "caller", 0);
         assert_eq!(book.frame(&frame(5, 10)), Fate::Kept);
-        book.track(b.call, 5, &Party::Seat("801".into()), 20);
+        book.track(b.call, 5, "seat-801", 20);
         assert_eq!(book.frame(&frame(5, 30)), Fate::Kept);
         assert_eq!(book.frame(&frame(6, 30)), Fate::Kept);
-        // The end of the old call does not take the slot from the new one.
+        book.track(a.call, 6, "caller@2", 35);
+        assert_eq!(book.frame(&frame(6, 36)), Fate::Kept);
+        assert!(book.untrack(a.call, 6));
+        assert_eq!(book.frame(&frame(6, 38)), Fate::Kept);
+        // The end of one call does not take the slot from the other.
         book.close(a.call, 40);
         for now in 1..5 {
             book.tick(now);
@@ -507,8 +543,11 @@ mod tests {
         assert_eq!(book.frame(&frame(5, 50)), Fate::Kept);
         let mut files = Files::default();
         files.write(&mut book, 1_000_000);
-        assert_eq!(files.frames(a.call), [(0, 5)]);
-        assert_eq!(files.frames(b.call), [(1, 5), (0, 6), (1, 5)]);
+        assert_eq!(files.frames(a.call), [(0, 5), (0, 5), (1, 6)]);
+        assert_eq!(
+            files.frames(b.call),
+            [(1, 5), (0, 6), (0, 6), (0, 6), (1, 5)]
+        );
         assert_eq!(book.open_calls(), 1);
         assert!(book.notices.contains(&Notice::Complete(a)));
     }
@@ -518,10 +557,10 @@ mod tests {
         let mut book = Book::new(1 << 20);
         let h = header(1);
         book.start(h, 0);
-        book.track(h.call, 1, &Party::Caller, 0);
-        book.track(h.call, 2, &Party::Seat("801".into()), 0);
-        book.track(h.call, 3, &Party::Seat("802".into()), 0);
-        book.track(h.call, 4, &Party::Seat("801".into()), 0);
+        book.track(h.call, 1, "caller", 0);
+        book.track(h.call, 2, "seat-801", 0);
+        book.track(h.call, 3, "seat-802", 0);
+        book.track(h.call, 4, "seat-801", 0);
         for slot in 1..=4 {
             book.frame(&frame(slot, 10));
         }
@@ -535,7 +574,7 @@ mod tests {
         let mut book = Book::new(1 << 20);
         let h = header(1);
         book.start(h, 0);
-        book.track(h.call, 1, &Party::Caller, 0);
+        book.track(h.call, 1, "caller", 0);
         book.close(h.call, 5);
         book.tick(10);
         assert_eq!(book.frame(&frame(1, 10)), Fate::Kept, "late, but in time");
@@ -556,7 +595,7 @@ mod tests {
         book.start(h, 0);
         for n in 0..=TRACKS_MAX {
             let role = format!("guest{n}");
-            book.track(h.call, n as u32, &Party::Third { role, n: 1 }, 0);
+            book.track(h.call, n as u32, &format!("{role}-1"), 0);
         }
         let told = |n: &&Notice| matches!(n, Notice::TooManyTracks { .. });
         assert_eq!(book.notices.iter().filter(told).count(), 1);
@@ -568,7 +607,7 @@ mod tests {
         let mut book = Book::new(1 << 20);
         let h = header(1);
         book.start(h, 0);
-        book.track(h.call, 1, &Party::Caller, 0);
+        book.track(h.call, 1, "caller", 0);
         book.frame(&frame(1, 0));
         let mut batch = Vec::new();
         book.due(100_000, &mut batch);

@@ -149,9 +149,8 @@ impl Drain {
                     },
                     now,
                 ),
-                TapControl::Track { call, slot, party } => {
-                    self.book.track(*call, *slot, party, now)
-                }
+                TapControl::Track { call, slot, name } => self.book.track(*call, *slot, name, now),
+                TapControl::Untrack { call, slot } => self.book.untrack(*call, *slot),
                 TapControl::Close { call, at_us } => self.book.close(*call, *at_us),
             };
             if !known {

@@ -153,13 +153,11 @@ impl Leg {
         self.session = Some(session);
     }
 
-    /// Leaves its call: nobody hears it, it hears nobody.
+    /// Leaves its call: nobody hears it, it hears nobody. Its track and its playback go with it.
     pub(super) fn detach(&mut self) {
-        self.incoming.slot = None;
         self.incoming.hearers.clear();
         self.incoming.mixed_by.clear();
         self.incoming.jitter = None;
-        self.player = None;
         self.set_plan(Plan::Nothing);
     }
 

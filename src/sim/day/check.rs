@@ -71,8 +71,13 @@ pub(super) struct Ended {
     pub(super) leg: LegTruth,
     /// By its own hang-up, not by a broken line.
     pub(super) by_choice: bool,
-    /// Who talked in its call before.
-    pub(super) talkers_before: usize,
+    /// How many talked in its call before.
+    pub(super) own_before: usize,
+    /// The calls joined with it before, and how many talked in them.
+    pub(super) others: Vec<CallId>,
+    pub(super) others_before: usize,
+    /// Its call had been joined to another.
+    pub(super) guest: bool,
 }
 
 /// The model.
@@ -82,6 +87,8 @@ pub(super) struct Checker {
     pub(super) legs: BTreeMap<LegId, LegTruth>,
     pub(super) legs_seen: BTreeMap<LegId, CallId>,
     pub(super) routes: Routes,
+    /// Joined calls: whose conversation each talks in.
+    pub(super) hosts: BTreeMap<CallId, CallId>,
     pub(super) invite_keys: BTreeMap<String, CallId>,
     /// The call that must be received in this step.
     pub(super) expected: Option<CallId>,
@@ -109,6 +116,12 @@ impl Checker {
     pub(super) fn waiting(&self) -> usize {
         let places = self.routes.places.iter();
         places.filter(|p| self.rung_seat(p.call).is_none()).count()
+    }
+
+    /// Calls without an outcome.
+    pub(super) fn open_calls(&self) -> Vec<CallId> {
+        let open = self.calls.iter().filter(|(_, call)| call.outcome.is_none());
+        open.map(|(id, _)| *id).collect()
     }
 
     pub(super) fn callers(&self) -> Vec<(CallId, LegId)> {
@@ -159,6 +172,21 @@ impl Checker {
             Who::Seat(seat) if leg.call == call => Some(seat),
             Who::Seat(_) | Who::Caller | Who::Third | Who::Listener(_) => None,
         })
+    }
+
+    /// The call whose conversation a call talks in.
+    pub(super) fn host_of(&self, call: CallId) -> CallId {
+        self.hosts.get(&call).copied().unwrap_or(call)
+    }
+
+    pub(super) fn together(&self, one: CallId, other: CallId) -> bool {
+        self.host_of(one) == self.host_of(other)
+    }
+
+    /// Who talks in a call and in those joined to it.
+    pub(super) fn talkers_with(&self, call: CallId) -> usize {
+        let calls = self.calls.keys().filter(|of| self.together(**of, call));
+        calls.map(|of| self.talkers(*of)).sum()
     }
 
     pub(super) fn talkers(&self, call: CallId) -> usize {
@@ -261,7 +289,11 @@ impl Checker {
         let Some(call) = self.legs.get(&id).map(|leg| leg.call) else {
             return;
         };
-        let talkers_before = self.talkers(call);
+        let joined = |of: &CallId| *of != call && self.together(*of, call);
+        let others: Vec<_> = self.calls.keys().copied().filter(joined).collect();
+        let others_before = others.iter().map(|of| self.talkers(*of)).sum();
+        let guest = self.hosts.contains_key(&call);
+        let own_before = self.talkers(call);
         let Some(leg) = self.legs.remove(&id) else {
             return;
         };
@@ -277,7 +309,10 @@ impl Checker {
         self.ended = Some(Ended {
             leg,
             by_choice,
-            talkers_before,
+            own_before,
+            others,
+            others_before,
+            guest,
         });
     }
 
@@ -306,7 +341,7 @@ impl Checker {
         for event in events {
             self.take_event(event)?;
         }
-        self.check_led_on()?;
+        self.check_led_on(effects)?;
         if let Some(call) = self.expected
             && !self.calls.contains_key(&call)
         {

@@ -59,9 +59,16 @@ impl Checker {
         {
             return *of == call;
         }
-        let Some(ended) = self.ended.as_ref().filter(|e| e.leg.call == call) else {
+        let Some(ended) = &self.ended else {
             return false;
         };
+        if ended.leg.call != call {
+            // The seat that joined him to its own call hung up, and he was the only one it still talked to.
+            return self.hosts.get(&call) == Some(&ended.leg.call)
+                && matches!(ended.leg.who, Who::Seat(_))
+                && ended.by_choice
+                && ended.own_before + ended.others_before == 2;
+        }
         match ended.leg.who {
             Who::Seat(_) => ended.by_choice && ended.leg.reach == Reach::Up,
             Who::Third => {
@@ -74,14 +81,17 @@ impl Checker {
 
     fn may_end_call(&self, input: &Input, call: CallId) -> bool {
         let caller_gone = self.caller_of(call).is_none();
-        let own = self.ended.as_ref().is_some_and(|e| e.leg.call == call);
+        let own = self
+            .ended
+            .as_ref()
+            .is_some_and(|e| self.together(e.leg.call, call));
         match &input.kind {
             InputKind::Started { .. } => true,
             InputKind::Arrived { arrival } => arrival.call == call && arrival.refused_capacity,
             InputKind::Command {
-                command: Command::RemoveParty { call: of, .. },
+                command: Command::RemoveParty { call: of, .. } | Command::HangUp { call: of },
                 ..
-            } => caller_gone && *of == call,
+            } => (caller_gone && self.together(*of, call)) || self.may_end_caller(input, call),
             InputKind::Command { .. }
             | InputKind::Leg { .. }
             | InputKind::PolicyChanged { .. }
@@ -113,6 +123,11 @@ impl Checker {
             truth.menu_until = None;
         } else if let EventKind::SeatAnswered { .. } = &event.kind {
             truth.answered = true;
+        } else if let EventKind::CallJoined { with, into, .. } = &event.kind {
+            truth.answered = true;
+            return self.take_join(call, *with, *into);
+        } else if let EventKind::CallParted { .. } = &event.kind {
+            self.hosts.remove(&call);
         } else if let EventKind::CallBackDue { call_back, .. } = &event.kind {
             truth.call_back = true;
             self.call_backs.insert(*call_back);
@@ -145,6 +160,20 @@ impl Checker {
                 return Err((2, format!("call {call} settled out of turn")));
             }
             truth.settled = true;
+        }
+        Ok(())
+    }
+
+    /// A joined call has one host, and hosts none itself.
+    fn take_join(&mut self, call: CallId, with: CallId, into: CallId) -> Verdict {
+        let guest = if into == call { with } else { call };
+        let hosts = self.hosts.values().any(|host| *host == guest);
+        let second = into != call && self.hosts.insert(call, into).is_some();
+        if hosts || second || self.hosts.contains_key(&into) {
+            return Err((
+                3,
+                format!("call {call} was joined to {with} beside another"),
+            ));
         }
         Ok(())
     }
@@ -201,7 +230,8 @@ impl Checker {
             MediaCommand::Matrix { matrix } => {
                 for hearer in matrix.hearers() {
                     for leg in matrix.sources(hearer).chain([hearer]) {
-                        if self.legs_seen.get(&leg) != Some(&call) {
+                        let of = self.legs_seen.get(&leg);
+                        if of.is_none_or(|of| self.host_of(*of) != call) {
                             return Err((9, format!("leg {leg} is heard in call {call}")));
                         }
                     }
@@ -225,48 +255,62 @@ impl Checker {
             | MediaCommand::Play { .. }
             | MediaCommand::Stop { .. }
             | MediaCommand::Move { .. }
+            | MediaCommand::Join { .. }
+            | MediaCommand::Part
             | MediaCommand::Close => {}
         }
         Ok(())
     }
 
-    /// Invariant 10, second half: who leaves takes nobody along.
+    /// Invariant 10, second half: who leaves takes nobody along. A seat that joined calls to its own takes the
+    /// conversation with it that it made; what becomes of their callers is invariant 1.
     pub(super) fn check_rest_goes_on(&self, events: &[Event]) -> Verdict {
         let Some(ended) = &self.ended else {
             return Ok(());
         };
         let call = ended.leg.call;
-        let two_stay = match ended.leg.who {
-            Who::Listener(_) => ended.talkers_before >= 2,
-            Who::Caller | Who::Seat(_) | Who::Third => {
-                ended.leg.reach == Reach::Up && ended.talkers_before >= 3
-            }
-        };
         let over = events
             .iter()
             .any(|e| e.call == Some(call) && matches!(e.kind, EventKind::CallEnded { .. }));
-        let left = self.talkers(call);
-        let gone = matches!(ended.leg.who, Who::Listener(_)) && left < ended.talkers_before;
-        let fewer = !matches!(ended.leg.who, Who::Listener(_)) && left + 1 < ended.talkers_before;
-        if two_stay && (over || gone || fewer) {
-            return Err((
-                10,
-                format!("{:?} left call {call} and ended the rest", ended.leg),
-            ));
+        let own_left = self.talkers(call);
+        let others_left: usize = ended.others.iter().map(|of| self.talkers(*of)).sum();
+        let own_goes_on = !over && own_left + 1 >= ended.own_before;
+        let others_go_on = others_left >= ended.others_before;
+        let up = ended.leg.reach == Reach::Up;
+        let many = ended.own_before + ended.others_before >= 3;
+        let fits = match ended.leg.who {
+            Who::Listener(_) if ended.own_before + ended.others_before >= 2 => {
+                !over && own_left >= ended.own_before && others_go_on
+            }
+            Who::Seat(_) if !ended.guest => !up || ended.own_before < 3 || own_goes_on,
+            Who::Caller | Who::Seat(_) | Who::Third if up && many => {
+                (ended.own_before < 2 || own_goes_on) && others_go_on
+            }
+            Who::Listener(_) | Who::Caller | Who::Seat(_) | Who::Third => true,
+        };
+        if fits {
+            return Ok(());
         }
-        Ok(())
+        Err((
+            10,
+            format!("{:?} left call {call} and ended the rest", ended.leg),
+        ))
     }
 
-    /// Invariant 12: a caller who is there stands in the queue, talks, or is in a menu that ends in time.
-    pub(super) fn check_led_on(&self) -> Verdict {
+    /// Invariant 12: a caller who is there, and stays, stands in the queue, talks, or is in a menu that ends in time.
+    pub(super) fn check_led_on(&self, effects: &[Effect]) -> Verdict {
+        let released = |caller: LegId| {
+            let release = |effect: &Effect| matches!(effect, Effect::Leg { leg, command: LegCommand::Release { .. } } if *leg == caller);
+            effects.iter().any(release)
+        };
         for (call, truth) in &self.calls {
             let in_menu = truth.menu_until.is_some_and(|until| self.now < until);
-            let there = self.caller_of(*call).is_some();
+            let there = self.caller_of(*call).is_some_and(|leg| !released(leg));
             if truth.outcome.is_none()
                 && there
                 && !in_menu
                 && !self.in_queue(*call)
-                && self.talkers(*call) < 2
+                && self.talkers_with(*call) < 2
             {
                 return Err((
                     12,
@@ -280,8 +324,8 @@ impl Checker {
     /// Invariant 2, first half: a call in which nobody is left to talk has its outcome in the same step.
     pub(super) fn check_outcome_is_due(&self) -> Verdict {
         for (call, truth) in &self.calls {
-            if truth.outcome.is_none() && self.talkers(*call) < 2 && self.caller_of(*call).is_none()
-            {
+            let alone = self.talkers(*call) == 0 || self.talkers_with(*call) < 2;
+            if truth.outcome.is_none() && alone && self.caller_of(*call).is_none() {
                 return Err((2, format!("call {call} is over and has no outcome")));
             }
         }
@@ -297,7 +341,7 @@ impl Checker {
             let members: Vec<_> = self
                 .legs
                 .iter()
-                .filter(|(_, leg)| leg.call == *call)
+                .filter(|(_, leg)| self.host_of(leg.call) == *call)
                 .collect();
             for (hearer, ear) in &members {
                 let heard: Vec<_> = truth.matrix.sources(**hearer).collect();

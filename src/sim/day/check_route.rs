@@ -104,8 +104,12 @@ impl Routes {
                 since,
                 waits_since: if reopened { arrived } else { at },
             });
-        } else if let EventKind::QueueLeft { .. } = &event.kind {
+        } else if let EventKind::QueueLeft { reason, .. } = &event.kind {
             self.places.retain(|p| p.call != call);
+            if reason == "joined" {
+                self.late.retain(|of| *of != call);
+                self.answered(call, at);
+            }
         } else if let EventKind::QueueMoved { to, .. } = &event.kind {
             for place in self.places.iter_mut().filter(|p| p.call == call) {
                 place.queue = to.clone();

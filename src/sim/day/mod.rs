@@ -51,6 +51,8 @@ pub struct Summary {
     pub educated: u64,
     /// Times a supervisor heard a call.
     pub listened: u64,
+    /// Calls that were joined to another.
+    pub joins: u64,
     /// Callers put back to the queue's head after a seat's line was lost.
     pub requeued: u64,
     pub restarts: u64,
@@ -79,6 +81,7 @@ impl Summary {
         self.joined += other.joined;
         self.educated += other.educated;
         self.listened += other.listened;
+        self.joins += other.joins;
         self.requeued += other.requeued;
         self.restarts += other.restarts;
         self.reopened += other.reopened;
@@ -192,7 +195,7 @@ impl fmt::Display for Campaign {
         writeln!(
             f,
             "sim: {} calls ({} answered, {} abandoned, {} lost, {} refused), {} in menus, {} offers, {} third parties joined, {} \
-             listened to, {} requeued, {} restarts, {} reopened, {} inputs, {} events, {} virtual hours",
+             listened to, {} calls joined to another, {} requeued, {} restarts, {} reopened, {} inputs, {} events, {} virtual hours",
             t.calls,
             t.answered,
             t.abandoned,
@@ -202,6 +205,7 @@ impl fmt::Display for Campaign {
             t.offers,
             t.joined,
             t.listened,
+            t.joins,
             t.requeued,
             t.restarts,
             t.reopened,

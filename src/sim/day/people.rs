@@ -360,7 +360,9 @@ impl World {
             | MediaCommand::Track { .. }
             | MediaCommand::Matrix { .. }
             | MediaCommand::Stop { .. }
-            | MediaCommand::Move { .. } => {}
+            | MediaCommand::Move { .. }
+            | MediaCommand::Join { .. }
+            | MediaCommand::Part => {}
         }
     }
 
@@ -444,6 +446,12 @@ impl World {
             };
             let after = self.chance.tail(30_000);
             self.plan_far(after, *leg, act);
+        } else if let EventKind::CallJoined { into, leg, .. } = &event.kind
+            && event.call == Some(*into)
+        {
+            // Two seats whose callers have left do not talk for ever.
+            let after = Millis(20_000 + self.chance.tail(60_000).0);
+            self.plan_far(after, *leg, FarAct::HangUp);
         } else if let EventKind::CallReceived { .. } = &event.kind
             && let Some(call) = event.call
         {
@@ -486,6 +494,9 @@ impl World {
                 self.add_party(after, &by, call, "110");
             }
         }
+        if self.chance.percent(12) {
+            self.joins(call, &by);
+        }
         if self.chance.percent(10) {
             let after = self.chance.span(1_000, 5_000);
             self.plan_far(after, leg, FarAct::Hold(true));
@@ -513,6 +524,22 @@ impl World {
             _ => {
                 let reason = String::new();
                 self.commands(after, by, Command::LiftVerdict { mark, reason });
+            }
+        }
+    }
+
+    /// The seat takes one or two other calls into its talk; somebody may end one of them for itself.
+    fn joins(&mut self, call: CallId, by: &Actor) {
+        let open = self.checker.open_calls();
+        for _ in 0..1 + self.chance.below(2) {
+            let Some(with) = self.chance.pick(&open).copied() else {
+                return;
+            };
+            let after = self.chance.tail(6_000);
+            self.commands(after, by.clone(), Command::Join { call, with });
+            if self.chance.percent(25) {
+                let after = Millis(after.0 + self.chance.tail(20_000).0);
+                self.commands(after, by.clone(), Command::HangUp { call: with });
             }
         }
     }

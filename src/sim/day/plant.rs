@@ -14,6 +14,8 @@ pub enum Plant {
     TimerHangsUp,
     /// 1: a seat's lost line takes the caller along.
     LostSeatEndsCaller,
+    /// 1: a seat that leaves takes the callers of other calls along, which it joined to its own.
+    LeavingSeatEndsJoinedCaller,
     /// 2: a call gets a second outcome.
     SecondOutcome,
     /// 2: an abandoned call is on nobody's list.
@@ -78,7 +80,7 @@ impl Plant {
     pub const fn invariant(self) -> u8 {
         match self {
             Self::SilentQueue => 0,
-            Self::TimerHangsUp | Self::LostSeatEndsCaller => 1,
+            Self::TimerHangsUp | Self::LostSeatEndsCaller | Self::LeavingSeatEndsJoinedCaller => 1,
             Self::SecondOutcome
             | Self::CallBackForgotten
             | Self::OutcomeForgotten
@@ -103,7 +105,7 @@ impl Plant {
     }
 
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::MarkedNotOffered,
         Self::LoserRingsOn,
         Self::LoserPunished,
@@ -115,6 +117,7 @@ impl Plant {
         Self::SilentQueue,
         Self::TimerHangsUp,
         Self::LostSeatEndsCaller,
+        Self::LeavingSeatEndsJoinedCaller,
         Self::SecondOutcome,
         Self::CallBackForgotten,
         Self::OutcomeForgotten,
@@ -172,6 +175,7 @@ impl Plant {
                 }
             }
             Self::LostSeatEndsCaller => step.end_caller_of_lost_seat(),
+            Self::LeavingSeatEndsJoinedCaller => step.end_parted_callers(),
             Self::SecondOutcome => step.say_end_twice(),
             Self::MenuEndsNowhere => {
                 let left = |e: &Event| matches!(e.kind, EventKind::MenuLeft { .. });
@@ -307,6 +311,7 @@ impl Plant {
             | Self::LoserPunished
             | Self::LostSeatEndsCaller
             | Self::MarkedNotOffered
+            | Self::LeavingSeatEndsJoinedCaller
             | Self::SecondOutcome
             | Self::CallBackForgotten
             | Self::OutcomeForgotten
@@ -429,6 +434,23 @@ impl Step<'_> {
         let call = self.people.talking_seats.iter().find(|(_, l, _)| l == leg);
         if let Some(caller) = call.and_then(|(call, _, _)| self.caller_of(*call)) {
             self.effects.push(release(caller));
+        }
+    }
+
+    fn end_parted_callers(&mut self) {
+        let seat = self.ended_leg();
+        let seats = &self.people.talking_seats;
+        let Some((host, _, _)) = seats.iter().find(|(_, leg, _)| Some(*leg) == seat) else {
+            return;
+        };
+        for event in self.events.iter() {
+            if let EventKind::CallParted { into, .. } = &event.kind
+                && into == host
+                && let Some(guest) = event.call.filter(|call| call != host)
+                && let Some(caller) = self.caller_of(guest)
+            {
+                self.effects.push(release(caller));
+            }
         }
     }
 

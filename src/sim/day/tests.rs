@@ -25,6 +25,7 @@ fn every_invariant_holds_over_many_days() {
     );
     assert!(total.joined > 0 && total.listened > 0, "{total:?}");
     assert!(total.in_menu > 0, "{total:?}");
+    assert!(total.joins > 0, "{total:?}");
     assert!(total.requeued > 0 && total.refused > 0, "{total:?}");
     assert!(total.reopened > 0 && total.educated > 0, "{total:?}");
 }
@@ -54,6 +55,7 @@ planted! {
     planted_silence_in_the_queue_is_caught: SilentQueue,
     planted_timer_that_hangs_up_a_caller_is_caught: TimerHangsUp,
     planted_lost_seat_that_ends_its_caller_is_caught: LostSeatEndsCaller,
+    planted_leaving_seat_that_ends_a_joined_caller_is_caught: LeavingSeatEndsJoinedCaller,
     planted_second_outcome_is_caught: SecondOutcome,
     planted_forgotten_call_back_is_caught: CallBackForgotten,
     planted_forgotten_outcome_is_caught: OutcomeForgotten,

@@ -383,6 +383,10 @@ impl Summary {
                 self.educated += 1;
             } else if let EventKind::MonitorStarted { .. } = &event.kind {
                 self.listened += 1;
+            } else if let EventKind::CallJoined { into, .. } = &event.kind
+                && event.call == Some(*into)
+            {
+                self.joins += 1;
             } else if let EventKind::QueueEntered { again: true, .. } = &event.kind {
                 self.requeued += 1;
             }

@@ -405,3 +405,21 @@ fn caller_in_a_menu_whose_invite_is_repeated_after_a_crash_goes_on_in_the_queue(
     assert_eq!(rig.state(call), Some(CallState::Arriving));
     assert_eq!(rig.count("queue.entered"), 1);
 }
+
+#[test]
+fn call_in_a_menu_is_not_joined_and_stays_in_its_menu() {
+    let mut rig = rig();
+    let (host, _, _) = rig.talk("801");
+    let (guest, _) = rig.in_menu();
+    let by = Actor::Seat(SeatId::from("801"));
+    let join = Command::Join {
+        call: host,
+        with: guest,
+    };
+    let reply = rig.command(by, join);
+    assert!(
+        matches!(reply, Err(CommandError::WrongState { .. })),
+        "{reply:?}"
+    );
+    assert_eq!(rig.state(guest), Some(CallState::InMenu));
+}

@@ -6,6 +6,7 @@
 
 mod commands;
 mod exhaustive;
+mod joining;
 mod ledger;
 mod listening;
 mod menus;
@@ -23,7 +24,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::*;
-use crate::call::{AnswerPolicy, Arrival, Cause, DialogState, Ingress, Target};
+use crate::call::{AnswerPolicy, Arrival, Cause, DialogState, Ingress, Party, Target};
 use crate::id::{CommandId, MarkId, PlayId, QueueId};
 use crate::matrix::Matrix;
 use crate::time::Millis;

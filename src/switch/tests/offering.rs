@@ -215,7 +215,8 @@ fn seats_answer_joins_caller_and_seat_and_stops_the_greeting() {
             MediaCommand::Stop { leg: caller },
             MediaCommand::Track {
                 leg,
-                party: Party::Seat(SeatId::from("801"))
+                party: Party::Seat(SeatId::from("801")),
+                of: None,
             },
             MediaCommand::Matrix {
                 matrix: Matrix::everyone(&[caller, leg])

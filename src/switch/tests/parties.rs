@@ -34,6 +34,7 @@ fn third_party_joins_and_everybody_hears_everybody() {
             role: String::from("doctor"),
             n: 1,
         },
+        of: None,
     };
     assert_eq!(rig.media().iter().filter(|m| **m == track).count(), 1);
 }

@@ -42,6 +42,12 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "POST",
+        "/api/v1/calls/{call}/join",
+        r#"{"with":"0199e3c0-0000-7000-8000-000000000001"}"#,
+        "seat supervisor",
+    ),
+    (
+        "POST",
         "/api/v1/calls/{call}/listen",
         r#"{"seat":"800"}"#,
         "supervisor",
@@ -290,6 +296,10 @@ async fn a_seat_commands_itself_and_its_own_call_only() {
             format!("/api/v1/calls/{}/parties", desk.waiting),
             json!({ "number": "110", "role": "110" }),
         ),
+        (
+            format!("/api/v1/calls/{}/join", desk.waiting),
+            json!({ "with": desk.talking }),
+        ),
     ] {
         let seat = desk.post("seat", &path, body.clone()).await;
         assert_eq!(
@@ -305,7 +315,7 @@ async fn a_seat_commands_itself_and_its_own_call_only() {
     }
     assert_eq!(
         desk.taken.lock().unwrap().len(),
-        4,
+        5,
         "only the supervisor's commands reached the switch"
     );
 }

@@ -326,6 +326,7 @@ fn written_view(talking: CallId, waiting: CallId, call_back: CallBackId) -> View
         wait_exceeded: false,
         answered_at: seat.map(|_| at),
         seat: seat.map(SeatId::from),
+        joined_with: Vec::new(),
         screen: firstring::switch::ScreenView::default(),
         incident_id: None,
         legs: vec![LegView {

@@ -72,8 +72,8 @@ impl Rig {
     }
 
     pub fn track(&self, call: CallId, slot: u32, party: &Party) {
-        let party = party.clone();
-        let track = TapControl::Track { call, slot, party };
+        let name = party.to_string();
+        let track = TapControl::Track { call, slot, name };
         self.control.send(track).unwrap();
     }
 

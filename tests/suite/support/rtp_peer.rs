@@ -194,6 +194,12 @@ impl RtpPeer {
         self.share(hz) > 0.9
     }
 
+    /// Whether the last 300 ms are these two tones and nothing else.
+    pub fn hears_both(&self, one: f64, other: f64) -> bool {
+        let (one, other) = (self.share(one), self.share(other));
+        one > 0.3 && other > 0.3 && one + other > 0.9
+    }
+
     /// Digits heard as events, by distinct timestamp.
     pub fn keys_heard(&self) -> String {
         let mut stamps = Vec::new();
@@ -407,6 +413,27 @@ pub fn assert_unbroken(packets: &[HeardPacket]) {
             );
         }
     }
+}
+
+/// What a jitter buffer that loses nothing plays of these packets: each at its timestamp, silence in between.
+pub fn played(packets: &[HeardPacket], codec: Codec) -> Vec<i16> {
+    let audio = packets.iter().filter(|packet| packet.payload.len() > 4);
+    let mut played = Vec::new();
+    let mut start = None;
+    for packet in audio {
+        let start = *start.get_or_insert(packet.timestamp);
+        let at = packet.timestamp.wrapping_sub(start) as usize;
+        assert!(at >= played.len(), "timestamps never overlap");
+        played.resize(at, 0);
+        played.extend(packet.payload.iter().map(|byte| codec.decode(*byte)));
+    }
+    played
+}
+
+/// The longest time between two packets.
+pub fn longest_gap(packets: &[HeardPacket]) -> Duration {
+    let gaps = packets.windows(2).map(|pair| pair[1].at - pair[0].at);
+    gaps.max().unwrap_or_default()
 }
 
 fn bound() -> Arc<UdpSocket> {

@@ -114,6 +114,11 @@ impl Server {
         self.ended()
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Send a signal: HUP reads the configuration again, TERM begins the end.
     pub fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_raw(self.child.id().cast_signed()).expect("a pid");
