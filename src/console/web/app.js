@@ -1,5 +1,6 @@
 // The live page: calls, seats, call-backs, and the commands that the signed-in person may give.
 import { $, api, ask, asking, button, checkAsked, el, rows, setClock, tag, tell, tick, timer } from '/parts.js';
+import { drawMarks, labels, markButton, refreshMarks } from '/marks.js';
 import { playOrPause, redraw, refresh } from '/record.js';
 import { other, swap, t } from '/text.js';
 
@@ -43,16 +44,17 @@ function listening(c) {
 }
 function waitingRow(c) {
   return el('div', { className: 'row' }, timer(c.received_at, 8, 10), who(c), el('span', { className: 'dim small grow', textContent: [c.called, c.trunk].filter(Boolean).join(' · ') }),
-    c.wait_exceeded ? tag(t().exceeded, 'hot') : null, c.position != null ? tag(t().ahead(c.position)) : null,
+    ...labels(c), c.wait_exceeded ? tag(t().exceeded, 'hot') : null, c.position != null ? tag(t().ahead(c.position)) : null,
     tag(c.seat ? `${t().call[c.state]} ${c.seat}` : t().call[c.state], 'blue'), listening(c));
 }
 function talkRow(c) {
   const closing = c.state === 'closing';
   const legs = c.legs.filter((l) => l.party !== 'caller' || l.state !== 'up').map((l) => [tag([t().party(l.party), t().leg[l.state] ?? l.state].filter(Boolean).join(' '), l.state === 'up' ? 'good' : 'warm'),
     /^(caller|seat-|listener-)/.test(l.party) || closing || !mine(c) ? null : button(`remove-${l.leg}`, l.state === 'up' ? t().remove : t().cancel, () => command('DELETE', `/calls/${c.call}/parties/${l.leg}`))]);
-  return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at), who(c), el('span', { className: legs.length > 1 ? 'legs more' : 'legs' }, legs.flat()), el('span', { className: 'grow' }),
+  return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at), who(c), ...labels(c), el('span', { className: legs.length > 1 ? 'legs more' : 'legs' }, legs.flat()), el('span', { className: 'grow' }),
     c.state === 'talking' ? null : tag(c.with ? t().joined_with(c.with) : t().call[c.state], closing ? '' : 'blue'),
     ...(closing || !mine(c) || !seated(c) ? [] : [button('add', t().add, () => askParty(c)), ...(c.others.length ? [button('join', t().join, () => askJoin(c))] : [])]), listening(c),
+    closing || !mine(c) ? null : markButton(c, open(c.call)),
     ...(closing || !mine(c) ? [] : [button('hang_up', t().hang_up, () => askHangUp(c), { className: 'stop' })]));
 }
 function seatCard(s) {
@@ -64,7 +66,7 @@ function seatCard(s) {
   return el('div', { className: `seat ${tones[s.state]} ${s.seat === me.seat ? 'own' : ''}` }, el('span', {}, el('b', { textContent: s.seat }), s.supervisor ? tag(t().supervisor) : null), timer(s.state === 'signed_out' ? 0 : s.since),
     el('span', { className: `word ${tones[s.state]}`, textContent: t().state[s.state] + (s.reason && s.state !== 'signed_out' ? ` (${s.reason})` : '') }), acts.length ? el('div', { className: 'acts' }, acts) : null);
 }
-const callBackRow = (b) => el('div', { className: 'row' }, timer(b.due_at, 60, 180), who(b), b.calls > 1 ? tag(`×${b.calls}`, 'hot') : null, el('span', { className: 'grow' }), tag(t()[b.reason] ?? b.reason, 'warm'), button('close', t().close, () => askClose(b)));
+const callBackRow = (b) => el('div', { className: 'row' }, timer(b.due_at, 60, 180), who(b), b.urgent ? tag(t().repeated(b.calls), 'hot') : b.calls > 1 ? tag(`×${b.calls}`, 'hot') : null, el('span', { className: 'grow' }), tag(t()[b.reason] ?? b.reason, 'warm'), button('close', t().close, () => askClose(b)));
 
 function draw() {
   for (const e of document.querySelectorAll('[data-t]')) e.textContent = t()[e.dataset.t];
@@ -82,6 +84,7 @@ function draw() {
   rows($('talking'), talking, (c) => c.call, talkRow, t().none_talking);
   rows($('seats'), view.seats.map((s) => ({ ...s, role: me.role })), (s) => s.seat, seatCard);
   rows($('call-backs'), view.call_backs.slice(0, 100), (b) => b.call_back, callBackRow, t().none_call_back);
+  drawMarks(leads());
   rows($('alarms'), view.alarms, (a) => `${a.code} ${a.subject}`, (a) => el('p', {}, `⚠ ${a.code} ${a.subject} `, el('small', { textContent: a.detail })));
   checkAsked();
 }
@@ -89,7 +92,7 @@ function draw() {
 function live() {
   const source = new EventSource('/api/v1/live');
   const link = (up) => { $('link').textContent = up ? t().up : t().down; $('link').classList.toggle('down', !up); };
-  source.onmessage = (m) => { view = JSON.parse(m.data); setClock(view.at_now); link(true); draw(); };
+  source.onmessage = (m) => { view = JSON.parse(m.data); setClock(view.at_now); link(true); draw(); refreshMarks(view, leads()); };
   source.onerror = () => { link(false); if (source.readyState === EventSource.CLOSED) setTimeout(() => { source.close(); live(); }, 2000); };
 }
 function changeLanguage() { swap(); if (view) $('link').textContent = t().up; draw(); redraw(); }
