@@ -7,6 +7,7 @@ use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use firstring::sim::phone::Phone;
+use serde_json::json;
 
 use crate::support::scene::{self, alarm, carrier, closed_record_of, recording};
 use crate::support::server::{Mounts, Server, centre};
@@ -94,6 +95,21 @@ impl Evening {
         numbers
     }
 
+    /// The journal's log has room of its own on a full disk. Refused commands fill it too: each is an Input.
+    async fn uses_up_what_the_journal_set_aside(&mut self) {
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            let (status, _) = self.server.post("/api/v1/seats/800/ready", json!({})).await;
+            assert_eq!(status, 409, "800 is not signed in");
+            let view = self.server.get("/api/v1/view").await;
+            let alarms = view["alarms"].as_array().unwrap();
+            if alarms.iter().any(|alarm| alarm["code"] == "journal.late") {
+                return;
+            }
+            assert!(Instant::now() < until, "the journal still finds room");
+        }
+    }
+
     /// After relief: alarms over, records closed, recordings complete: the memory for waiting audio is far from full.
     async fn all_is_written(&mut self, numbers: &[String], codes: &[&str]) {
         for code in codes {
@@ -158,6 +174,7 @@ async fn calls_ring_talk_and_close_on_full_file_systems_and_everything_is_writte
     let fillers = ["journal", "recordings"].map(|name| evening.server.files().join(name));
     let fillers = fillers.map(|dir| fill(&dir));
     let codes = ["journal.late", "recording.late"];
+    evening.uses_up_what_the_journal_set_aside().await;
     let numbers = evening.suffers(Instant::now(), &codes).await;
     for filler in fillers {
         std::fs::remove_file(filler).unwrap();
