@@ -75,7 +75,14 @@ fn addresses_that_a_program_holds_are_warnings_with_the_line_and_a_good_site_is_
     let config = centre.write().unwrap();
     let (code, said) = check(&config, &[]);
     assert_eq!(code, 0, "{said}");
-    assert!(!said.contains("taken"), "{said}");
+    // Tests beside this one may hold ports of the media range.
+    let ours = said
+        .lines()
+        .filter(|line| !line.contains("media.port_first"));
+    assert!(
+        ours.into_iter().all(|line| !line.contains("taken")),
+        "{said}"
+    );
     let held = UdpSocket::bind("127.0.0.1:0").unwrap();
     let web = TcpListener::bind("127.0.0.1:0").unwrap();
     centre.listeners[0].2 = held.local_addr().unwrap();
