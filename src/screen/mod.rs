@@ -1,5 +1,5 @@
-//! Screening (骚扰识别), pure: human verdicts on numbers ([`verdict`]), what a number's behaviour looks like ([`score`]),
-//! who calls again and again ([`repeat`]), and many calls at once ([`burst`]).
+//! Screening (骚扰识别), pure: human verdicts on numbers (`verdict`), what a number's behaviour looks like (`score`),
+//! who calls again and again (`repeat`), and many calls at once (`burst`).
 //!
 //! Its output is a mark, a label, a hint or a number of seconds, never a hang-up and never a refusal: there is no word
 //! for either here. Only a verdict that a person confirmed has any effect. Refuses to know: queue, seats, legs.
