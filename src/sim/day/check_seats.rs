@@ -84,10 +84,14 @@ impl Checker {
                 continue;
             }
             let own = |leg: &&LegTruth| leg.who == Who::Seat(seat.clone());
-            let call = self.legs.values().find(own).map(|leg| leg.call);
-            let beside = self.legs.values().any(|leg| {
-                Some(leg.call) == call && matches!(&leg.who, Who::Seat(of) if of != seat)
-            });
+            // Else it was not rung: it is back from listening, to what it was before.
+            let Some(call) = self.legs.values().find(own).map(|leg| leg.call) else {
+                continue;
+            };
+            let beside = self
+                .legs
+                .values()
+                .any(|leg| leg.call == call && matches!(&leg.who, Who::Seat(of) if of != seat));
             // In the same step another seat may have left after it.
             let other_left = events.iter().any(
                 |e| matches!(&e.kind, EventKind::SeatStateChanged { seat: of, .. } if of != seat),
