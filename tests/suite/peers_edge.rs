@@ -6,7 +6,9 @@ use firstring::sim::centre::Centre;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::peers_stage::{CALLER_HZ, LOOPBACK, SEAT_HZ, call, quiet, seat, talking, until};
+use crate::peers_stage::{
+    CALLER_HZ, LOOPBACK, SEAT_HZ, both_hear, call, quiet, seat, talking, until,
+};
 use crate::support::kamailio::Edge;
 use crate::support::rtp_peer::{RtpPeer, Voice};
 use crate::support::server::{Server, centre};
@@ -64,10 +66,7 @@ async fn talk_over(server: &mut Server, edge: &Edge, seat_ends: bool) {
     dispatcher.rings(1).await;
     dispatcher.accept().await;
     talking(server, "801").await;
-    until("both hear each other", || {
-        voice.hears_only(SEAT_HZ) && dispatcher.share(CALLER_HZ) > 0.9
-    })
-    .await;
+    both_hear(&voice, &dispatcher, CALLER_HZ).await;
     if seat_ends {
         dispatcher.hang_up();
     } else {

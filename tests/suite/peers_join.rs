@@ -7,7 +7,8 @@ use firstring::media::session::Codec;
 use serde_json::{Value, json};
 
 use crate::peers_stage::{
-    CALLER_HZ, SEAT_HZ, THIRD_HZ, call, event, hears_exactly, quiet, scene, seat, talking, until,
+    CALLER_HZ, SEAT_HZ, THIRD_HZ, both_hear, call, event, hears_exactly, quiet, scene, seat,
+    talking, until,
 };
 use crate::support::baresip::Baresip;
 use crate::support::rtp_peer::{HeardPacket, RtpPeer, Voice, assert_unbroken, longest_gap, played};
@@ -46,10 +47,7 @@ async fn one_talks_one_waits() -> Two {
     phone.rings(1).await;
     phone.accept().await;
     let host = talking(&mut server, "801").await;
-    until("the first two hear each other", || {
-        voice.hears_only(SEAT_HZ) && phone.share(CALLER_HZ) > 0.9
-    })
-    .await;
+    both_hear(&voice, &phone, CALLER_HZ).await;
     let late = RtpPeer::start(Voice::tone(OTHER_HZ));
     let waiter = call(other.scenario("caller").key("caller", SECOND), sip, &late).await;
     let waiting = server
@@ -229,10 +227,7 @@ async fn two_calls_on_two_media_workers_are_joined_and_each_hears_the_other_two_
     two.second.0.go_on();
     let parted = event(&mut two.server, "call.parted", |_| true).await;
     assert_eq!(parted["data"]["into"], json!(host));
-    until("the first two hear each other again", || {
-        voice.hears_only(SEAT_HZ) && two.seat.share(CALLER_HZ) > 0.9
-    })
-    .await;
+    both_hear(&voice, &two.seat, CALLER_HZ).await;
     assert_unbroken(&voice.heard());
     two.first.0.go_on();
     two.first.0.finished().await;
@@ -300,10 +295,7 @@ async fn joined_caller_whose_seat_hangs_up_rings_again_and_a_join_with_an_ended_
     assert!(skip <= silence_allowed_ms(waited), "{skip} ms");
     two.seat.accept().await;
     assert_eq!(talking(&mut two.server, "801").await, guest);
-    until("seat and second caller hear each other", || {
-        late.hears_only(SEAT_HZ) && two.seat.share(OTHER_HZ) > 0.9
-    })
-    .await;
+    both_hear(&late, &two.seat, OTHER_HZ).await;
     assert_unbroken(&late.heard());
     let (status, reply) = join(&mut two.server, &guest, &host).await;
     assert_eq!((status, &reply["code"]), (409, &json!("wrong_state")));

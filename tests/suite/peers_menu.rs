@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::peers_queue::{best_fit, clip};
 use crate::peers_stage::{
-    CALLER_HZ, SEAT_HZ, call, event, events, quiet, scene, seat, talking, until,
+    CALLER_HZ, SEAT_HZ, both_hear, call, event, events, quiet, scene, seat, talking, until,
 };
 use crate::support::rtp_peer::{RtpPeer, Voice};
 use crate::support::server::Server;
@@ -82,10 +82,7 @@ async fn caller_hears_the_menu_presses_his_way_to_the_queue_and_a_seat_rings() {
     assert_eq!(ended[0]["at"], entered[0]["at"], "0 ms between them");
     dispatcher.accept().await;
     talking(&mut server, "801").await;
-    until("caller and seat hear each other", || {
-        voice.hears_only(SEAT_HZ) && dispatcher.share(CALLER_HZ) > 0.9
-    })
-    .await;
+    both_hear(&voice, &dispatcher, CALLER_HZ).await;
     caller.go_on();
     caller.finished().await;
     let record = server.closed_record().await;

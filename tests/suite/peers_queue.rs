@@ -9,7 +9,8 @@ use axum::routing::get;
 use serde_json::json;
 
 use crate::peers_stage::{
-    CALLER_HZ, SEAT_HZ, at_ms, call, event, events, quiet, scene, seat, seat_is, talking, until,
+    CALLER_HZ, SEAT_HZ, at_ms, both_hear, call, event, events, quiet, scene, seat, seat_is,
+    talking, until,
 };
 use crate::support::rtp_peer::{RtpPeer, Voice};
 use crate::support::server::Server;
@@ -88,10 +89,7 @@ async fn a_seat_silent_for_eight_seconds_gives_way_and_the_caller_keeps_his_plac
     assert_eq!(entered, 1, "his place is kept, not taken anew");
     second.accept().await;
     talking(&mut server, "802").await;
-    until("caller and second seat hear each other", || {
-        voice.hears_only(SEAT_HZ) && second.share(CALLER_HZ) > 0.9
-    })
-    .await;
+    both_hear(&voice, &second, CALLER_HZ).await;
     caller.go_on();
     caller.finished().await;
     let record = server.closed_record().await;
@@ -230,10 +228,7 @@ async fn cell_position_and_line_data_of_a_mobile_caller_stand_in_one_record() {
     dispatcher.rings(1).await;
     dispatcher.accept().await;
     talking(&mut server, "801").await;
-    until("both hear each other", || {
-        voice.hears_only(SEAT_HZ) && dispatcher.share(CALLER_HZ) > 0.9
-    })
-    .await;
+    both_hear(&voice, &dispatcher, CALLER_HZ).await;
     caller.go_on();
     caller.finished().await;
     let record = server.closed_record().await;

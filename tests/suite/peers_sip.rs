@@ -10,8 +10,8 @@ use serde_json::json;
 use tokio::net::UdpSocket;
 
 use crate::peers_stage::{
-    CALLER_HZ, LOOPBACK, SEAT_HZ, call, event, events, metric_falls_to_zero, quiet, scene, seat,
-    seat_is, seat_with, talking, until,
+    CALLER_HZ, LOOPBACK, SEAT_HZ, both_hear, call, event, events, metric_falls_to_zero, quiet,
+    scene, seat, seat_is, seat_with, talking, until,
 };
 use crate::support::rtp_peer::{RtpPeer, Voice, assert_unbroken};
 use crate::support::server::{Server, centre};
@@ -30,10 +30,7 @@ async fn a_late_offer_is_answered_with_an_offer_of_ours_and_both_hear_each_other
     dispatcher.rings(1).await;
     dispatcher.accept().await;
     talking(&mut server, "801").await;
-    until("both hear each other", || {
-        voice.hears_only(SEAT_HZ) && dispatcher.share(CALLER_HZ) > 0.9
-    })
-    .await;
+    both_hear(&voice, &dispatcher, CALLER_HZ).await;
     caller.go_on();
     caller.finished().await;
     quiet(&mut server).await;
@@ -52,10 +49,7 @@ async fn over_tcp_carrier_and_seat_talk_and_the_seat_hangs_up() {
     dispatcher.rings(1).await;
     dispatcher.accept().await;
     talking(&mut server, "801").await;
-    until("both hear each other", || {
-        voice.hears_only(SEAT_HZ) && dispatcher.share(CALLER_HZ) > 0.9
-    })
-    .await;
+    both_hear(&voice, &dispatcher, CALLER_HZ).await;
     dispatcher.hang_up();
     caller.finished().await;
     quiet(&mut server).await;
@@ -90,10 +84,7 @@ async fn over_tls_a_seat_registers_is_rung_talks_and_hangs_up() {
     dispatcher.rings(1).await;
     dispatcher.accept().await;
     talking(&mut server, "801").await;
-    until("both hear each other", || {
-        voice.hears_only(SEAT_HZ) && dispatcher.share(CALLER_HZ) > 0.9
-    })
-    .await;
+    both_hear(&voice, &dispatcher, CALLER_HZ).await;
     dispatcher.hang_up();
     caller.finished().await;
     quiet(&mut server).await;
@@ -111,15 +102,13 @@ async fn a_carrier_may_hold_and_come_back_with_another_codec_at_another_port() {
     });
     let changes = carrier
         .scenario("caller_changes")
+        .key("rtp_after_ip", after.address().ip())
         .key("rtp_after", after.address().port());
     let mut caller = call(changes, server.sip("udp"), &voice).await;
     dispatcher.rings(1).await;
     dispatcher.accept().await;
     talking(&mut server, "801").await;
-    until("both hear each other", || {
-        voice.hears_only(SEAT_HZ) && dispatcher.share(CALLER_HZ) > 0.9
-    })
-    .await;
+    both_hear(&voice, &dispatcher, CALLER_HZ).await;
     for (cseq, answer) in [(2, "a=recvonly"), (3, "a=inactive")] {
         caller.go_on();
         caller
@@ -151,10 +140,7 @@ async fn a_carrier_may_hold_and_come_back_with_another_codec_at_another_port() {
         .await;
     assert!(back.text.contains("RTP/AVP 0 101"), "{}", back.text);
     after.talk_to(back.media().expect("an SDP"));
-    until("both hear each other across codecs", || {
-        after.hears_only(SEAT_HZ) && dispatcher.share(CALLER_HZ) > 0.9
-    })
-    .await;
+    both_hear(&after, &dispatcher, CALLER_HZ).await;
     assert!(after.heard().iter().all(|p| p.payload_type == 0));
     caller.go_on();
     caller.finished().await;
@@ -175,10 +161,7 @@ async fn tones_and_digits(ptime_ms: u16, seat_codec: &str) {
     dispatcher.rings(1).await;
     dispatcher.accept().await;
     talking(&mut server, "801").await;
-    until("both hear each other", || {
-        voice.hears_only(SEAT_HZ) && dispatcher.share(CALLER_HZ) > 0.9
-    })
-    .await;
+    both_hear(&voice, &dispatcher, CALLER_HZ).await;
     let samples = usize::from(ptime_ms) * 8;
     let last = voice
         .heard()
@@ -203,10 +186,7 @@ async fn tones_and_digits(ptime_ms: u16, seat_codec: &str) {
         voice.keys_heard() == "97"
     })
     .await;
-    until("both hear each other again", || {
-        voice.hears_only(SEAT_HZ) && dispatcher.share(CALLER_HZ) > 0.9
-    })
-    .await;
+    both_hear(&voice, &dispatcher, CALLER_HZ).await;
     let keys: Vec<String> = dispatcher
         .said()
         .iter()
@@ -267,10 +247,7 @@ async fn with_early_media_the_carrier_gets_183_first_and_200_when_the_seat_answe
         .message("the 200", |m| m.received && m.starts("SIP/2.0 200"))
         .await;
     talking(&mut server, "801").await;
-    until("both hear each other", || {
-        voice.hears_only(SEAT_HZ) && dispatcher.share(CALLER_HZ) > 0.9
-    })
-    .await;
+    both_hear(&voice, &dispatcher, CALLER_HZ).await;
     caller.go_on();
     caller.finished().await;
     let record = server.closed_record().await;
@@ -321,10 +298,7 @@ async fn with_early_media_and_nobody_free_the_200_comes_at_the_limit_and_the_sou
     dispatcher.rings(1).await;
     dispatcher.accept().await;
     talking(&mut server, "801").await;
-    until("both hear each other", || {
-        voice.hears_only(SEAT_HZ) && dispatcher.share(CALLER_HZ) > 0.9
-    })
-    .await;
+    both_hear(&voice, &dispatcher, CALLER_HZ).await;
     let heard = voice.heard();
     assert_unbroken(&heard);
     let change = &heard[heard_before_200 - 25..heard_before_200 + 25];
@@ -397,10 +371,7 @@ async fn a_caller_who_hangs_up_while_the_seat_rings_frees_the_seat_for_the_next(
     dispatcher.rings(2).await;
     dispatcher.accept().await;
     talking(&mut server, "801").await;
-    until("the second caller and the seat hear each other", || {
-        voice.hears_only(SEAT_HZ) && dispatcher.share(CALLER_HZ) > 0.9
-    })
-    .await;
+    both_hear(&voice, &dispatcher, CALLER_HZ).await;
     let left = event(&mut server, "call.abandoned", |_| true).await;
     assert_eq!(left["data"]["stage"], json!("ringing"));
     second.go_on();

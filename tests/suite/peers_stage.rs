@@ -11,7 +11,7 @@ use crate::support::baresip::{Baresip, Setup};
 use crate::support::rtp_peer::{RtpPeer, Voice};
 use crate::support::server::{Server, centre};
 use crate::support::sipp::{Place, Scenario, Sipp};
-use crate::support::tone::tone_share;
+use crate::support::tone::{loudest_tone, tone_share};
 
 pub const LOOPBACK: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
@@ -83,7 +83,7 @@ pub async fn seat_is(
 
 /// A SIPp caller whose sound is `peer`: it calls, is answered, and the peer speaks to where the answer says.
 pub async fn call(scenario: Scenario, server: SocketAddr, peer: &RtpPeer) -> Sipp {
-    let mut caller = scenario.key("rtp", peer.address().port()).call(server);
+    let mut caller = scenario.voice(peer).call(server);
     peer.talk_to(caller.media().await);
     caller
 }
@@ -128,11 +128,7 @@ pub async fn talk(centre: (TempDir, Centre), carrier: &Place) -> Talk {
 impl Talk {
     /// Each hears the other's tone and nothing else.
     pub async fn both_hear(&self) {
-        until(
-            "caller and seat hear each other and only each other",
-            || self.voice.hears_only(SEAT_HZ) && self.seat.share(CALLER_HZ) > 0.9,
-        )
-        .await;
+        both_hear(&self.voice, &self.seat, CALLER_HZ).await;
     }
 
     /// The caller hangs up; everything is given back.
@@ -141,6 +137,22 @@ impl Talk {
         self.caller.finished().await;
         quiet(&mut self.server).await;
         self.server
+    }
+}
+
+/// `voice` hears the seat of [`SEAT_HZ`] and nothing else, and `seat` hears `hz`; 15 s, then what each heard instead.
+pub async fn both_hear(voice: &RtpPeer, seat: &Baresip, hz: f64) {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while !(voice.hears_only(SEAT_HZ) && seat.share(hz) > 0.9) {
+        assert!(
+            Instant::now() < deadline,
+            "waited 15 s in vain until both hear each other: the caller {}; the seat heard {} samples, loudest {:?} Hz, {hz} Hz has {:.2}",
+            voice.told(),
+            seat.heard().len(),
+            loudest_tone(&seat.last_audio(300)),
+            seat.share(hz),
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

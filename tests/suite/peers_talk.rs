@@ -21,10 +21,7 @@ async fn two_three_and_a_listener_hear_whom_they_should_and_nobody_else() {
     let mut centre = scene(1, &carrier);
     centre.1.trunks.push(other.outbound_trunk("other", 1));
     let doctor = RtpPeer::start(Voice::tone(THIRD_HZ));
-    let mut callee = other
-        .scenario("callee")
-        .key("rtp", doctor.address().port())
-        .wait_for_calls();
+    let mut callee = other.scenario("callee").voice(&doctor).wait_for_calls();
     let mut talk = talk(centre, &carrier).await;
     talk.both_hear().await;
 
@@ -155,7 +152,7 @@ async fn a_busy_third_party_is_heard_in_early_media_and_the_talk_goes_on() {
     let network = RtpPeer::start(Voice::tone(THIRD_HZ));
     let mut callee = other
         .scenario("callee_busy")
-        .key("rtp", network.address().port())
+        .voice(&network)
         .wait_for_calls();
     let mut talk = talk(centre, &carrier).await;
     talk.both_hear().await;
@@ -225,10 +222,7 @@ async fn a_trunk_that_refuses_or_is_silent_gives_way_to_the_next_and_an_unknown_
     let doctor = RtpPeer::start(Voice::tone(THIRD_HZ));
     let mut unavailable = refusing.scenario("callee_unavailable").wait_for_calls();
     let _dead = UdpSocket::bind(silent.sip()).expect("a socket that never answers");
-    let mut callee = good
-        .scenario("callee")
-        .key("rtp", doctor.address().port())
-        .wait_for_calls();
+    let mut callee = good.scenario("callee").voice(&doctor).wait_for_calls();
     let mut talk = talk(centre, &carrier).await;
     let asked = Instant::now();
     add_party(&mut talk.server, &talk.call, "13900139000").await;

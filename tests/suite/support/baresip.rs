@@ -166,13 +166,19 @@ impl Baresip {
             .collect()
     }
 
+    /// The last `ms` of what it heard.
+    pub fn last_audio(&self, ms: usize) -> Vec<i16> {
+        let heard = self.heard();
+        heard[heard.len().saturating_sub(ms * 8)..].to_vec()
+    }
+
     /// Share of a tone in the last 300 ms it heard.
     pub fn share(&self, hz: f64) -> f64 {
-        let heard = self.heard();
-        if heard.len() < 2400 {
+        let audio = self.last_audio(300);
+        if audio.len() < 2400 {
             return 0.0;
         }
-        tone_share(&heard[heard.len() - 2400..], hz)
+        tone_share(&audio, hz)
     }
 }
 

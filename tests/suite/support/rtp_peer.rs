@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use firstring::media::session::{Codec, Direction, Session};
 
-use super::tone::{tone, tone_share};
+use super::sipp::Place;
+use super::tone::{loudest_tone, tone, tone_share};
 
 /// What a peer says and how.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +65,10 @@ struct State {
     reports: Vec<Vec<u8>>,
 }
 
-/// The peer. Dropped, it stops.
+/// The peer. Dropped, it stops. It has a loopback address of its own: what others on this machine still send to a party that left
+/// never reaches it, not even by the chance of a port.
 pub struct RtpPeer {
+    place: Place,
     voice: Voice,
     pub ssrc: u32,
     socket: Arc<Mutex<Arc<UdpSocket>>>,
@@ -78,12 +81,15 @@ pub struct RtpPeer {
 impl RtpPeer {
     /// Bind on loopback and listen; nothing is sent yet.
     pub fn start(voice: Voice) -> Self {
-        let socket = Arc::new(Mutex::new(bound()));
-        let rtcp = bound();
+        let place = Place::new();
+        let (socket, rtcp) = pair(place.ip);
+        let socket = Arc::new(Mutex::new(socket));
         let state = Arc::new(Mutex::new(State::default()));
         let stop = Arc::new(AtomicBool::new(false));
-        let ssrc = u32::from(rtcp.local_addr().unwrap().port()) | 0x5EED_0000;
+        let [_, _, high, low] = place.ip.octets();
+        let ssrc = u32::from_be_bytes([0x5E, 0xED, high, low]);
         let mut peer = Self {
+            place,
             voice,
             ssrc,
             socket,
@@ -139,7 +145,7 @@ impl RtpPeer {
 
     /// Go on from another port, same stream (a NAT rebinding).
     pub fn change_address(&self) {
-        *self.socket.lock().unwrap() = bound();
+        *self.socket.lock().unwrap() = bound(self.place.ip, 0);
     }
 
     /// Payloads sent so far, with their sequence numbers.
@@ -192,6 +198,19 @@ impl RtpPeer {
     /// Whether the last 300 ms are this tone and nothing else.
     pub fn hears_only(&self, hz: f64) -> bool {
         self.share(hz) > 0.9
+    }
+
+    /// What it heard, for who has to find out why it was something else.
+    pub fn told(&self) -> String {
+        let heard = self.heard();
+        let last: Vec<_> = heard.iter().rev().take(50).collect();
+        let sources: std::collections::BTreeSet<_> = last
+            .iter()
+            .map(|p| (p.from, p.ssrc, p.payload_type))
+            .collect();
+        let tone = loudest_tone(&self.last_audio(300));
+        let count = heard.len();
+        format!("heard {count} packets, loudest {tone:?} Hz, the last 50 from {sources:?}")
     }
 
     /// Whether the last 300 ms are these two tones and nothing else.
@@ -436,8 +455,13 @@ pub fn longest_gap(packets: &[HeardPacket]) -> Duration {
     gaps.max().unwrap_or_default()
 }
 
-fn bound() -> Arc<UdpSocket> {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+/// Sockets for RTP and RTCP: an even port and the next (RFC 3550 section 11), as who is told the first alone expects.
+fn pair(ip: Ipv4Addr) -> (Arc<UdpSocket>, Arc<UdpSocket>) {
+    (bound(ip, 40_000), bound(ip, 40_001))
+}
+
+fn bound(ip: Ipv4Addr, port: u16) -> Arc<UdpSocket> {
+    let socket = UdpSocket::bind((ip, port)).unwrap();
     socket
         .set_read_timeout(Some(Duration::from_millis(50)))
         .unwrap();

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 use firstring::sim::centre::CarrierTrunk;
 use tempfile::TempDir;
 
+use super::rtp_peer::RtpPeer;
+
 /// A loopback address that nobody else on this machine uses while it lives: its last two bytes are a port that it holds.
 pub struct Place {
     pub ip: Ipv4Addr,
@@ -66,10 +68,16 @@ impl Place {
         Scenario {
             name: name.to_owned(),
             at: self.sip(),
-            keys: ["codec PCMA", "pt 8", "ptime 20", "caller 13800138000"]
-                .map(|pair| pair.split_once(' ').expect("a pair"))
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .to_vec(),
+            keys: [
+                "codec PCMA",
+                "pt 8",
+                "ptime 20",
+                "caller 13800138000",
+                "rtp_ip 127.0.0.1",
+            ]
+            .map(|pair| pair.split_once(' ').expect("a pair"))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .to_vec(),
             called: String::from("0755120"),
             command,
         }
@@ -91,6 +99,12 @@ impl Scenario {
         self.keys.retain(|(known, _)| known != key);
         self.keys.push((key.to_owned(), value.to_string()));
         self
+    }
+
+    /// Whose sound it is: what its SDP says.
+    pub fn voice(self, peer: &RtpPeer) -> Self {
+        let address = peer.address();
+        self.key("rtp_ip", address.ip()).key("rtp", address.port())
     }
 
     /// Another number than 120.
