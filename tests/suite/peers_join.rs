@@ -227,7 +227,7 @@ async fn two_calls_on_two_media_workers_are_joined_and_each_hears_the_other_two_
     two.second.0.go_on();
     let parted = event(&mut two.server, "call.parted", |_| true).await;
     assert_eq!(parted["data"]["into"], json!(host));
-    both_hear(&voice, &two.seat, CALLER_HZ).await;
+    both_hear(voice, &two.seat, CALLER_HZ).await;
     assert_unbroken(&voice.heard());
     two.first.0.go_on();
     two.first.0.finished().await;
@@ -295,7 +295,7 @@ async fn joined_caller_whose_seat_hangs_up_rings_again_and_a_join_with_an_ended_
     assert!(skip <= silence_allowed_ms(waited), "{skip} ms");
     two.seat.accept().await;
     assert_eq!(talking(&mut two.server, "801").await, guest);
-    both_hear(&late, &two.seat, OTHER_HZ).await;
+    both_hear(late, &two.seat, OTHER_HZ).await;
     assert_unbroken(&late.heard());
     let (status, reply) = join(&mut two.server, &guest, &host).await;
     assert_eq!((status, &reply["code"]), (409, &json!("wrong_state")));
