@@ -80,7 +80,8 @@ pub struct Unanswered {
     /// Since when in the queue this time.
     pub since: Timestamp,
     pub hearing: Hearing,
-    /// Seats that are being rung for it; the first is its own, the others ring beside.
+    /// Seats that are being rung for it: the first is its own, the others ring beside and are taken back when another
+    /// call needs them.
     pub offers: Vec<Offer>,
     /// The last position told to the caller.
     pub spoken: Option<Spoken>,
@@ -134,8 +135,6 @@ pub struct Offer {
     pub alive: bool,
     /// The phone said that it rings.
     pub rang: bool,
-    /// It rings beside another seat and is taken back when another call needs the seat.
-    pub spare: bool,
     /// No other seat was rung for the call all the while.
     pub sole: bool,
 }
@@ -203,20 +202,20 @@ impl Unanswered {
             still_waiting_due: false,
         }
     }
+}
 
+impl Talking {
     /// A seat picked up.
     #[must_use]
-    pub fn answered(self, seat: SeatId, leg: LegId) -> Talking {
-        Talking {
+    pub const fn with_seat(seat: SeatId, leg: LegId) -> Self {
+        Self {
             seat: Some((seat, leg)),
             music: false,
             tone: SeatTone::Quiet,
             join: Join::Apart,
         }
     }
-}
 
-impl Talking {
     /// The seat has left the others to themselves.
     #[must_use]
     pub const fn without_seat() -> Self {

@@ -99,23 +99,7 @@ impl Switch {
         for offer in &unanswered.offers {
             self.free_offered_seat(call, offer.leg, &offer.seat, Cause::Withdrawn);
         }
-        self.disarm_waiting(call);
-        self.answer_caller(call);
-        if unanswered.hearing.plays() {
-            self.stop_caller(call);
-        }
-        self.leave_queue(call, "joined");
-        let now = self.now;
-        let mut first = false;
-        if let Some(open) = self.call_mut(call) {
-            open.phase = Phase::Talking(Talking::without_seat());
-            first = open.answered_at.is_none();
-            open.answered_at.get_or_insert(now);
-            open.last_seat = Some(seat.clone());
-            open.wait_exceeded = false;
-        }
-        self.totals.answered += u64::from(first);
-        self.caller_answered(call, seat);
+        self.become_answered(call, seat, Talking::without_seat(), "joined");
     }
 
     fn bind(&mut self, host: CallId, guest: CallId) {

@@ -7,7 +7,7 @@ use super::timers::TimerKey;
 use super::{EventKind, MediaCommand, Switch};
 use crate::acd::Duty;
 use crate::acd::seat::{REASON_MISSED, REASON_REJECTED};
-use crate::call::{Cause, Invite, Leg, LegCommand, LegFact, Offer, Party, Phase, Target};
+use crate::call::{Cause, Invite, Leg, LegCommand, LegFact, Offer, Party, Phase, Talking, Target};
 use crate::id::{CallId, LegId, SeatId};
 use crate::time::Millis;
 
@@ -28,14 +28,14 @@ enum Miss {
 impl Switch {
     /// Rings a seat for a call. One that rings beside another for a call that does not need it is taken from there.
     pub(super) fn offer(&mut self, call: CallId, seat: &SeatId) {
+        let Some(invite) = self.seat_invite(call, seat, None) else {
+            return self.misfit("flaw.offer_unregistered_seat");
+        };
         if let Some((other, leg)) = self.offered_to(seat) {
             self.free_offered_seat(other, leg, seat, Cause::Withdrawn);
             self.clear_offer(other, leg);
         }
         let leg = self.new_leg_id();
-        let Some(invite) = self.seat_invite(call, seat, None) else {
-            return self.misfit("flaw.offer_unregistered_seat");
-        };
         if !self.seat_step(seat, "flaw.offer_busy_seat", |duty| {
             duty.reserved(call, leg)
         }) {
@@ -46,7 +46,7 @@ impl Switch {
         }
         self.add_leg(call, leg, Leg::outbound(Party::Seat(seat.clone()), None));
         if let Some(unanswered) = self.call_mut(call).and_then(|c| c.unanswered_mut()) {
-            let beside = !unanswered.offers.is_empty();
+            let sole = unanswered.offers.is_empty();
             for other in &mut unanswered.offers {
                 other.sole = false;
             }
@@ -55,8 +55,7 @@ impl Switch {
                 leg,
                 alive: false,
                 rang: false,
-                spare: beside,
-                sole: !beside,
+                sole,
             });
         }
         self.stirred.insert(call);
@@ -140,31 +139,20 @@ impl Switch {
 
     fn seat_answered(&mut self, call: CallId, leg: LegId, seat: &SeatId) {
         self.seat_rang(call, leg, seat);
-        let Some(Phase::Unanswered(unanswered)) = self.calls.get(&call).map(|c| c.phase.clone())
-        else {
+        let Some(unanswered) = self.calls.get(&call).and_then(|c| c.unanswered()) else {
             return self.misfit("flaw.seat_answered_unoffered");
         };
+        let mut others = unanswered.offers.clone();
+        others.retain(|offer| offer.leg != leg);
         self.timers.disarm(&TimerKey::Ring(leg));
-        self.disarm_waiting(call);
-        self.answer_caller(call);
-        if unanswered.hearing.plays() {
-            self.stop_caller(call);
-        }
+        self.become_answered(
+            call,
+            seat,
+            Talking::with_seat(seat.clone(), leg),
+            "answered",
+        );
         self.track(call, leg);
         self.seat_step(seat, "flaw.seat_picked_up_unoffered", Duty::picked_up);
-        self.leave_queue(call, "answered");
-        let now = self.now;
-        let mut first = false;
-        let others = unanswered.offers.clone();
-        if let Some(open) = self.call_mut(call) {
-            open.phase = Phase::Talking(unanswered.answered(seat.clone(), leg));
-            first = open.answered_at.is_none();
-            open.answered_at.get_or_insert(now);
-            open.last_seat = Some(seat.clone());
-            open.wait_exceeded = false;
-        }
-        self.totals.answered += u64::from(first);
-        self.caller_answered(call, seat);
         self.refresh_matrix(call);
         self.say(
             call,
@@ -174,9 +162,37 @@ impl Switch {
             },
         );
         self.refresh_tones(call);
-        for other in others.into_iter().filter(|offer| offer.leg != leg) {
+        for other in others {
             self.free_offered_seat(call, other.leg, &other.seat, Cause::AnsweredElsewhere);
         }
+    }
+
+    /// A waiting caller has somebody at last: out of the queue, its sound stopped, into the talk with `seat`.
+    pub(super) fn become_answered(
+        &mut self,
+        call: CallId,
+        seat: &SeatId,
+        talking: Talking,
+        reason: &str,
+    ) {
+        self.disarm_waiting(call);
+        self.answer_caller(call);
+        let hearing = self.calls.get(&call).and_then(|c| c.unanswered());
+        if hearing.is_some_and(|u| u.hearing.plays()) {
+            self.stop_caller(call);
+        }
+        self.leave_queue(call, reason);
+        let now = self.now;
+        let mut first = false;
+        if let Some(open) = self.call_mut(call) {
+            open.phase = Phase::Talking(talking);
+            first = open.answered_at.is_none();
+            open.answered_at.get_or_insert(now);
+            open.last_seat = Some(seat.clone());
+            open.wait_exceeded = false;
+        }
+        self.totals.answered += u64::from(first);
+        self.caller_answered(call, seat);
     }
 
     pub(super) fn stop_caller(&mut self, call: CallId) {
@@ -264,13 +280,10 @@ impl Switch {
         self.clear_offer(call, leg);
     }
 
-    /// One seat rings no more; the next one in line is then the call's own.
+    /// One seat rings no more.
     pub(super) fn clear_offer(&mut self, call: CallId, leg: LegId) {
         if let Some(unanswered) = self.call_mut(call).and_then(|c| c.unanswered_mut()) {
             unanswered.offers.retain(|offer| offer.leg != leg);
-            if let Some(own) = unanswered.offers.first_mut() {
-                own.spare = false;
-            }
         }
         self.stirred.insert(call);
     }

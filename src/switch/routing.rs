@@ -106,7 +106,7 @@ impl Switch {
             return false;
         };
         let unanswered = self.calls.get(&call).and_then(|c| c.unanswered());
-        unanswered.is_some_and(|u| u.offers.iter().any(|o| o.leg == leg && o.spare))
+        unanswered.is_some_and(|u| u.offers.iter().skip(1).any(|o| o.leg == leg))
     }
 
     /// From the first alert on the whole list is served by wrap-up and supervisor seats too.

@@ -261,7 +261,6 @@ impl Plant {
     }
 
     /// Breaks the state itself, where that is the fault.
-    #[expect(clippy::too_many_lines, reason = "a table: one short arm per fault")]
     pub(super) fn spoil_state(self, switch: &mut Switch) {
         let change: fn(&mut serde_json::Value) = match self {
             Self::MenuDeadlineForgotten => |state| {
@@ -277,7 +276,7 @@ impl Plant {
                     if let Some(offers) = call.pointer_mut("/phase/offers") {
                         *offers = serde_json::json!([{
                             "seat": "800", "leg": LegId(uuid::Uuid::nil()), "alive": true,
-                            "rang": true, "spare": false, "sole": true
+                            "rang": true, "sole": true
                         }]);
                     }
                 }
@@ -293,13 +292,7 @@ impl Plant {
                     *callers = serde_json::json!({});
                 }
             },
-            Self::SpareKept => |state| {
-                for call in items(state, "/calls") {
-                    for offer in items(call, "/phase/offers") {
-                        offer["spare"] = false.into();
-                    }
-                }
-            },
+            Self::SpareKept => keep_spares,
             Self::SkillIgnored => |state| seats_get(state, "skills", &serde_json::json!(["child"])),
             Self::QueueIgnored => |state| seats_get(state, "queues", &serde_json::json!([])),
             Self::SupervisorNotHeldBack => {
@@ -344,6 +337,20 @@ impl Plant {
 fn seats_get(state: &mut serde_json::Value, key: &str, value: &serde_json::Value) {
     for seat in items(state, "/policy/seats") {
         seat[key] = value.clone();
+    }
+}
+
+/// No seat that rings beside another is known as one.
+fn keep_spares(state: &mut serde_json::Value) {
+    let mut spares = Vec::new();
+    for call in items(state, "/calls") {
+        let beside = items(call, "/phase/offers").skip(1);
+        spares.extend(beside.map(|offer| offer["leg"].clone()));
+    }
+    for seat in items(state, "/seats") {
+        if spares.contains(&seat["duty"]["leg"]) {
+            seat["duty"]["leg"] = serde_json::json!(LegId(uuid::Uuid::nil()));
+        }
     }
 }
 

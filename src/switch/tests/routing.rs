@@ -464,3 +464,22 @@ fn next_seat_in_line_is_the_calls_own_when_the_first_refuses() {
     rig.picks_up(second);
     assert_eq!(rig.state(call), Some(CallState::Talking));
 }
+
+#[test]
+fn seat_that_cannot_be_rung_is_not_taken_from_the_call_it_rings_beside_for() {
+    let mut rig = Rig::with(ring_all());
+    for seat in ["801", "802"] {
+        rig.registers(seat);
+    }
+    let (call, _) = rig.arrives();
+    let beside = SeatId::from("802");
+    rig.switch.seats.get_mut(&beside).unwrap().binding = None;
+    let (other, _) = rig.arrives();
+    rig.switch.offer(other, &beside);
+    assert!(rig.switch.effects.is_empty(), "nobody is released");
+    assert_eq!(rig.switch.offered_to(&beside).unwrap().0, call);
+    assert_eq!(
+        rig.switch.calls[&call].unanswered().unwrap().offers.len(),
+        2
+    );
+}
