@@ -309,16 +309,25 @@ impl Duty {
         Ok(Self::Ringing { call, leg, back })
     }
 
-    /// Its phone was picked up.
+    /// Its phone was picked up, or the call it listens to is its own now.
     pub fn picked_up(self) -> Step {
-        let (Self::Reserved { call, leg, .. } | Self::Ringing { call, leg, .. }) = self else {
-            return Err(self);
+        let (call, leg, after) = match self {
+            Self::Reserved { call, leg, .. } | Self::Ringing { call, leg, .. } => {
+                (call, leg, After::WrapUp)
+            }
+            Self::Listening { call, leg, back } => match back {
+                Standby::Ready { .. } => (call, leg, After::WrapUp),
+                Standby::NotReady { reason } => (call, leg, After::NotReady { reason }),
+            },
+            other @ (Self::SignedOut
+            | Self::NotReady { .. }
+            | Self::Ready { .. }
+            | Self::Talking { .. }
+            | Self::WrapUp { .. }
+            | Self::Dialling { .. }
+            | Self::Unreachable { .. }) => return Err(other),
         };
-        Ok(Self::Talking {
-            call,
-            leg,
-            after: After::WrapUp,
-        })
+        Ok(Self::Talking { call, leg, after })
     }
 
     /// It is not needed for the call it rang for: what it was before, with its old idle time.

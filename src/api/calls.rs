@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 use super::App;
 use super::auth::Caller;
 use super::problem::{Body, Problem};
+use crate::call::Mode;
 use crate::id::{CallBackId, CallId, LegId, SeatId};
 use crate::switch::{
     CallBackView, CallView, Command, CommandReply, DispatchReport, Role, SeatView, View,
@@ -241,17 +242,22 @@ async fn join(
     app.command(&caller, Command::Join { call, with }).await
 }
 
-/// Which phone listens.
+/// Which phone listens, and what is heard of it.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Listener {
-    /// A supervisor's seat; its phone rings and then hears the call, inaudibly.
+    /// A supervisor's seat; its phone rings and then hears the call.
     seat: SeatId,
+    /// `listen` when absent.
+    #[serde(default)]
+    mode: Mode,
 }
 
-/// Ring a supervisor's phone and let it hear a waiting or talking call.
+/// Ring a supervisor's phone and let it hear a waiting or talking call; or change what a phone that does so is.
 ///
-/// Roles: supervisor.
+/// `listen`: heard by nobody. `whisper`: by the seats only. `barge`: by all, beside a talking seat. `take_over`: it has the
+/// seat's part, the seat is free for its after-call work; a waiting call is answered. A change rings nothing, ends no leg and
+/// interrupts nobody's sound. Roles: supervisor.
 #[utoipa::path(post, path = "/calls/{call}/listen", tag = "supervision", params(("call" = String, Path)), request_body = Listener,
     responses((status = 200, body = CommandReply), (status = 403, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json")))]
 async fn listen(
@@ -262,8 +268,9 @@ async fn listen(
 ) -> Result<Json<CommandReply>, Problem> {
     caller.require(&[Role::Supervisor])?;
     let call: CallId = id("call", &call)?;
-    let seat = parsed?.seat;
-    app.command(&caller, Command::Listen { call, seat }).await
+    let Listener { seat, mode } = parsed?;
+    app.command(&caller, Command::Listen { call, seat, mode })
+        .await
 }
 
 /// End a supervisor's listening.

@@ -153,8 +153,23 @@ pub enum Party {
         role: String,
         n: u8,
     },
-    /// A supervisor who only hears.
+    /// A supervisor beside the talk; what is heard of him is the leg's [`Mode`].
     Listener(SeatId),
+}
+
+/// What a supervisor's leg does in a call (监听, 耳语, 强插, 强接). A change of it touches no leg.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Hears everything, inaudibly.
+    #[default]
+    Listen,
+    /// Is heard by the seats only, never by a caller or a third party.
+    Whisper,
+    /// Is heard by all while a seat talks in the call.
+    Barge,
+    /// Has the seat's part, as soon as his phone is picked up.
+    TakeOver,
 }
 
 impl std::fmt::Display for Party {
@@ -163,7 +178,7 @@ impl std::fmt::Display for Party {
             Self::Caller => f.write_str("caller"),
             Self::Seat(seat) => write!(f, "seat-{seat}"),
             Self::Third { role, n } => write!(f, "{role}-{n}"),
-            Self::Listener(seat) => write!(f, "listener-{seat}"),
+            Self::Listener(seat) => write!(f, "supervisor-{seat}"),
         }
     }
 }

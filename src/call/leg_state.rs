@@ -11,7 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, DialogState, LegEvent, Party};
+use super::{Cause, DialogState, LegEvent, Mode, Party};
 use crate::id::{LegId, TrunkId};
 
 /// Where a leg stands.
@@ -101,6 +101,9 @@ pub struct Leg {
     pub tracked: bool,
     /// How a third party is being looked for.
     pub hunt: Option<Hunt>,
+    /// What a supervisor does here; of no meaning for others.
+    #[serde(default)]
+    pub mode: Mode,
 }
 
 /// The search for a third party over the outbound trunks.
@@ -127,6 +130,7 @@ impl Leg {
             number,
             tracked: false,
             hunt: None,
+            mode: Mode::Listen,
         }
     }
 

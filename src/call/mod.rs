@@ -9,7 +9,7 @@ mod phase;
 
 pub use cause::Cause;
 pub use leg::{
-    AnswerPolicy, Arrival, DialogState, Ingress, Invite, LegCommand, LegEvent, Party, Target,
+    AnswerPolicy, Arrival, DialogState, Ingress, Invite, LegCommand, LegEvent, Mode, Party, Target,
 };
 pub use leg_state::{Hunt, Leg, LegFact, LegState};
 pub use open::{Call, Capture};

@@ -6,7 +6,7 @@ use super::parts::{
     RecordedRecording, RecordedTrack, SeatStay, Supervision,
 };
 use super::{CallRecord, Moment};
-use crate::call::{Arrival, Cause, Ingress};
+use crate::call::{Arrival, Cause, Ingress, Mode};
 use crate::geo::{self, Datum};
 use crate::id::{CallBackId, CallId, DestinationId, LegId, MenuId, QueueId, RecordingId, SeatId};
 use crate::phone::Number;
@@ -91,11 +91,15 @@ impl CallRecord {
                 party.cause = Some(*cause);
                 "left".clone_into(&mut party.result);
             }),
-            EventKind::MonitorStarted { seat, leg } => self.monitor_started(at, seat, *leg),
+            EventKind::MonitorStarted { seat, leg, mode }
+            | EventKind::MonitorChanged { seat, leg, mode } => {
+                self.supervised(at, seat, *leg, *mode);
+            }
+            EventKind::TookOver { seat, leg, .. } => {
+                self.supervised(at, seat, *leg, Mode::TakeOver);
+            }
             EventKind::MonitorEnded { leg, .. } => {
-                if let Some(watch) = self.supervision.iter_mut().find(|s| s.leg_id == *leg) {
-                    watch.end.get_or_insert(at);
-                }
+                self.supervision_ended(at, *leg);
             }
             EventKind::CallJoined {
                 with,
@@ -373,6 +377,7 @@ impl CallRecord {
     }
 
     fn seat_released(&mut self, at: Moment, leg: LegId, cause: Cause) {
+        self.supervision_ended(at, leg);
         let on_leg = |stay: &&mut SeatStay| stay.leg_id == leg;
         let Some(stay) = self.seats.iter_mut().rev().find(on_leg) else {
             return;
@@ -416,15 +421,27 @@ impl CallRecord {
         parties.push(party);
     }
 
-    fn monitor_started(&mut self, at: Moment, seat: &SeatId, leg: LegId) {
-        if !self.supervision.iter().any(|watch| watch.leg_id == leg) {
-            self.supervision.push(Supervision {
-                who: seat.clone(),
-                mode: "listen".to_owned(),
-                leg_id: leg,
-                start: at,
-                end: None,
-            });
+    /// One entry per mode, so that who was heard by whom, and when, can be told apart.
+    fn supervised(&mut self, at: Moment, seat: &SeatId, leg: LegId, mode: Mode) {
+        let mode = match mode {
+            Mode::Listen => "listen",
+            Mode::Whisper => "whisper",
+            Mode::Barge => "barge",
+            Mode::TakeOver => "takeover",
+        };
+        self.supervision_ended(at, leg);
+        self.supervision.push(Supervision {
+            who: seat.clone(),
+            mode: mode.to_owned(),
+            leg_id: leg,
+            start: at,
+            end: None,
+        });
+    }
+
+    fn supervision_ended(&mut self, at: Moment, leg: LegId) {
+        if let Some(watch) = self.supervision.iter_mut().rfind(|s| s.leg_id == leg) {
+            watch.end.get_or_insert(at);
         }
     }
 

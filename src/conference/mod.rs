@@ -1,13 +1,15 @@
 //! Membership of a call's audio -> who hears whom. Pure; knows legs and voices, neither calls nor seats.
 //!
 //! ```text
-//! hearer \ source   Guest  Host  Announcing  Listener
-//! Guest              yes   yes      -           -
-//! Host               yes   yes     yes          -
-//! Announcing          -     -       -           -
-//! Listener           yes   yes     yes          -
+//! hearer \ source   Guest  Host  Announcing  Listener  Whisperer
+//! Guest              yes   yes      -           -         -
+//! Host               yes   yes     yes          -        yes
+//! Announcing          -     -       -           -         -
+//! Listener           yes   yes     yes          -         -
+//! Whisperer          yes   yes     yes          -         -
 //! ```
-//! Nobody ever hears himself, and a listener is heard by nobody.
+//! Nobody ever hears himself, a listener is heard by nobody, a whisperer by hosts only. A supervisor's mode is one of
+//! the last two, or Host: a change is another matrix, never another leg.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,13 +22,15 @@ use crate::matrix::Matrix;
 pub enum Voice {
     /// Talks and hears: a caller, a joined third party.
     Guest,
-    /// Talks and hears, also what a ringing third party announces: a seat.
+    /// Talks and hears, also what a ringing third party announces and a supervisor whispers: a seat.
     Host,
     /// A third party before its answer: its early media is for hosts only, so the caller never hears a dead or
     /// strange line.
     Announcing,
     /// Hears everything, inaudibly.
     Listener,
+    /// Hears everything and is heard by hosts only.
+    Whisperer,
 }
 
 impl Voice {
@@ -39,9 +43,13 @@ impl Voice {
     const fn hears(self, source: Self) -> bool {
         match self {
             Self::Guest => source.talks(),
-            Self::Host | Self::Listener => match source {
-                Self::Guest | Self::Host | Self::Announcing => true,
+            Self::Host => match source {
+                Self::Guest | Self::Host | Self::Announcing | Self::Whisperer => true,
                 Self::Listener => false,
+            },
+            Self::Listener | Self::Whisperer => match source {
+                Self::Guest | Self::Host | Self::Announcing => true,
+                Self::Listener | Self::Whisperer => false,
             },
             Self::Announcing => false,
         }
@@ -98,6 +106,23 @@ mod tests {
         assert_eq!(heard(&matrix, 1), [leg(2)]);
         assert_eq!(heard(&matrix, 2), [leg(1), leg(3)]);
         assert!(heard(&matrix, 3).is_empty());
+    }
+
+    #[test]
+    fn whisper_reaches_the_seats_and_nobody_else_in_a_talk_of_three() {
+        let members = [
+            (leg(1), Voice::Guest),
+            (leg(2), Voice::Host),
+            (leg(3), Voice::Guest),
+            (leg(8), Voice::Listener),
+            (leg(9), Voice::Whisperer),
+        ];
+        let matrix = matrix(&members);
+        assert_eq!(heard(&matrix, 1), [leg(2), leg(3)]);
+        assert_eq!(heard(&matrix, 2), [leg(1), leg(3), leg(9)]);
+        assert_eq!(heard(&matrix, 3), [leg(1), leg(2)]);
+        assert_eq!(heard(&matrix, 8), [leg(1), leg(2), leg(3)]);
+        assert_eq!(heard(&matrix, 9), [leg(1), leg(2), leg(3)]);
     }
 
     #[test]

@@ -2,9 +2,7 @@
 //! event with who gave it (WS/T 451-2014 5.3-c).
 
 use super::party::unknown_call;
-use super::{
-    Actor, Command, CommandError, CommandReply, DispatchReport, EventKind, SeatPolicy, Switch,
-};
+use super::{Actor, Command, CommandError, CommandReply, DispatchReport, EventKind, Switch};
 use crate::acd::Seat;
 use crate::call::{Cause, Phase};
 use crate::id::{CallId, DestinationId, SeatId};
@@ -23,7 +21,7 @@ impl Switch {
             Command::AddParty { call, number, role } => self.add_party(by, *call, number, role),
             Command::RemoveParty { call, leg } => self.remove_party(by, *call, *leg),
             Command::Join { call, with } => self.join(by, *call, *with),
-            Command::Listen { call, seat } => self.listen(by, *call, seat),
+            Command::Listen { call, seat, mode } => self.listen(by, *call, seat, *mode),
             Command::StopListening { call, seat } => self.stop_listening(by, *call, seat),
             Command::CloseCallBack { call_back, outcome } => {
                 self.check_person(by)?;
@@ -215,12 +213,7 @@ impl Switch {
         seat: &SeatId,
     ) -> Result<(), CommandError> {
         self.check_own_seat(by, seat)?;
-        if self
-            .policy
-            .seats
-            .get(seat)
-            .is_some_and(SeatPolicy::is_supervisor)
-        {
+        if self.is_supervisor(seat) {
             Ok(())
         } else {
             Err(not_allowed(by, "only a supervisor's seat may listen"))

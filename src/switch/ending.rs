@@ -211,7 +211,13 @@ impl Switch {
         });
     }
 
-    fn say_seat_released(&mut self, call: CallId, leg: LegId, seat: &SeatId, cause: Cause) {
+    pub(super) fn say_seat_released(
+        &mut self,
+        call: CallId,
+        leg: LegId,
+        seat: &SeatId,
+        cause: Cause,
+    ) {
         let seat = seat.clone();
         self.say(call, EventKind::SeatReleased { seat, leg, cause });
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::input::{Actor, DispatchReport, Finding, SealedRecording};
 use crate::acd::{Held, Rule};
-use crate::call::{Arrival, Cause};
+use crate::call::{Arrival, Cause, Mode};
 use crate::id::{
     CallBackId, CallId, DestinationId, EventId, LegId, MarkId, MenuId, PromptId, QueueId,
     RecordingId, SeatId, TrunkId,
@@ -166,7 +166,25 @@ pub enum EventKind {
         cause: Cause,
     },
     #[serde(rename = "supervisor.monitor_started")]
-    MonitorStarted { seat: SeatId, leg: LegId },
+    MonitorStarted {
+        seat: SeatId,
+        leg: LegId,
+        #[serde(default)]
+        mode: Mode,
+    },
+    #[serde(rename = "supervisor.mode_changed")]
+    MonitorChanged {
+        seat: SeatId,
+        leg: LegId,
+        mode: Mode,
+    },
+    /// The supervisor has the seat's part from now on (强接); `from` is freed. `seat.answered` follows.
+    #[serde(rename = "supervisor.took_over")]
+    TookOver {
+        seat: SeatId,
+        leg: LegId,
+        from: Option<SeatId>,
+    },
     #[serde(rename = "supervisor.monitor_ended")]
     MonitorEnded { seat: SeatId, leg: LegId },
     /// Said on both calls: their parties talk as one from now on. `into` is the call whose seat joined them.

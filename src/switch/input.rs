@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::AlarmCode;
 use super::policy::Policy;
-use crate::call::{Arrival, LegEvent};
+use crate::call::{Arrival, LegEvent, Mode};
 use crate::geo::{Datum, LatLon};
 use crate::id::{
     CallBackId, CallId, CommandId, DestinationId, LegId, MarkId, PlayId, RecordingId, SeatId,
@@ -330,8 +330,13 @@ pub enum Command {
     RemoveParty { call: CallId, leg: LegId },
     /// The call `with`, waiting or talking, joins the talk of the seat in `call`: everybody hears everybody (合并通话).
     Join { call: CallId, with: CallId },
-    /// Ring the supervisor's phone and let it hear the call, inaudibly.
-    Listen { call: CallId, seat: SeatId },
+    /// Ring the supervisor's phone and let it hear the call; or, when it does, change what is heard of it.
+    Listen {
+        call: CallId,
+        seat: SeatId,
+        #[serde(default)]
+        mode: Mode,
+    },
     /// End the supervisor's listening.
     StopListening { call: CallId, seat: SeatId },
     /// A named person closes a call-back entry with an outcome text.

@@ -1,9 +1,10 @@
-//! A supervisor hears a call on his own phone, inaudibly (监听). His coming and going touches nobody else.
+//! A supervisor on a call with his own phone: he hears it (监听), and a change of his mode is another matrix, no other leg.
+//! His coming and going touches nobody else. What he takes over is in `supervise`.
 
 use super::party::unknown_call;
 use super::timers::TimerKey;
 use super::{Actor, CommandError, CommandReply, EventKind, Switch};
-use crate::call::{Cause, Leg, LegCommand, LegFact, Party};
+use crate::call::{Cause, Leg, LegCommand, LegFact, Mode, Party};
 use crate::id::{CallId, LegId, SeatId};
 
 /// Shown on the supervisor's phone.
@@ -16,6 +17,7 @@ impl Switch {
         by: &Actor,
         call: CallId,
         seat: &SeatId,
+        mode: Mode,
     ) -> Result<CommandReply, CommandError> {
         self.check_supervisor_seat(by, seat)?;
         match self.calls.get(&call) {
@@ -25,6 +27,10 @@ impl Switch {
             }
             Some(_) => {}
         }
+        self.check_mode(call, mode)?;
+        if let Some(leg) = self.listener_leg(call, seat) {
+            return self.change_mode(by, call, leg, seat, mode);
+        }
         let Some(invite) = self.seat_invite(call, seat, Some(LISTEN_NAME.to_owned())) else {
             return Err(self.wrong_seat_state(seat, "register its phone first"));
         };
@@ -33,12 +39,10 @@ impl Switch {
         if !self.try_seat_step(seat, |duty| duty.listening(call, leg, now)) {
             return Err(self.wrong_seat_state(seat, "end what it does first"));
         }
-        self.given(by, Some(call), "listen");
-        self.add_leg(
-            call,
-            leg,
-            Leg::outbound(Party::Listener(seat.clone()), None),
-        );
+        self.given(by, Some(call), mode_command(mode));
+        let mut listener = Leg::outbound(Party::Listener(seat.clone()), None);
+        listener.mode = mode;
+        self.add_leg(call, leg, listener);
         self.command_leg(leg, LegCommand::Invite(Box::new(invite)));
         self.arm(TimerKey::Ring(leg), self.policy.timers.ring);
         Ok(CommandReply::Leg { leg })
@@ -52,21 +56,73 @@ impl Switch {
         seat: &SeatId,
     ) -> Result<CommandReply, CommandError> {
         self.check_supervisor_seat(by, seat)?;
-        let Some(open) = self.calls.get(&call) else {
+        if !self.calls.contains_key(&call) {
             return Err(unknown_call(call));
-        };
-        let listener = Party::Listener(seat.clone());
-        let Some(leg) = open
-            .legs
-            .iter()
-            .find_map(|(id, leg)| (leg.party == listener).then_some(*id))
-        else {
+        }
+        let Some(leg) = self.listener_leg(call, seat) else {
             return Err(self.wrong_seat_state(seat, "it does not listen to this call"));
         };
         self.given(by, Some(call), "stop_listening");
         self.dismiss_listener(call, leg, seat);
         self.refresh_matrix(call);
         Ok(CommandReply::Done)
+    }
+
+    fn listener_leg(&self, call: CallId, seat: &SeatId) -> Option<LegId> {
+        let listener = Party::Listener(seat.clone());
+        let legs = &self.calls.get(&call)?.legs;
+        legs.iter()
+            .find_map(|(id, leg)| (leg.party == listener).then_some(*id))
+    }
+
+    /// The supervisor is on the call already: what is heard of him changes, his leg and everybody's sound go on.
+    fn change_mode(
+        &mut self,
+        by: &Actor,
+        call: CallId,
+        leg: LegId,
+        seat: &SeatId,
+        mode: Mode,
+    ) -> Result<CommandReply, CommandError> {
+        let Some(listener) = self.leg_mut(call, leg) else {
+            return Err(unknown_call(call));
+        };
+        let up = listener.state.is_up();
+        if listener.mode == mode {
+            return Err(self.wrong_seat_state(seat, "it does that in this call already"));
+        }
+        listener.mode = mode;
+        self.given(by, Some(call), mode_command(mode));
+        if up {
+            self.listener_acts(call, leg, seat, mode, false);
+        }
+        Ok(CommandReply::Leg { leg })
+    }
+
+    /// A supervisor's phone is up: his mode holds from now on, and who is heard has a track of his own.
+    fn listener_acts(&mut self, call: CallId, leg: LegId, seat: &SeatId, mode: Mode, first: bool) {
+        if mode == Mode::TakeOver && self.check_mode(call, mode).is_ok() {
+            return self.take_over(call, leg, seat);
+        }
+        let mode = if mode == Mode::TakeOver {
+            Mode::Listen
+        } else {
+            mode
+        };
+        if let Some(listener) = self.leg_mut(call, leg) {
+            listener.mode = mode;
+        }
+        if mode != Mode::Listen {
+            self.track(call, leg);
+        }
+        self.refresh_matrix(call);
+        let seat = seat.clone();
+        let kind = if first {
+            EventKind::MonitorStarted { seat, leg, mode }
+        } else {
+            EventKind::MonitorChanged { seat, leg, mode }
+        };
+        self.say(call, kind);
     }
 
     /// Releases a listener's leg and gives the seat back what it did before.
@@ -82,9 +138,8 @@ impl Switch {
             LegFact::Trying | LegFact::Progressed { .. } | LegFact::Held { .. } => {}
             LegFact::Answered => {
                 self.timers.disarm(&TimerKey::Ring(leg));
-                self.refresh_matrix(call);
-                let seat = seat.clone();
-                self.say(call, EventKind::MonitorStarted { seat, leg });
+                let mode = self.leg_mut(call, leg).map(|l| l.mode);
+                self.listener_acts(call, leg, seat, mode.unwrap_or_default(), true);
             }
             LegFact::Failed { cause } => self.listener_ended(call, leg, seat, cause.is_failure()),
             LegFact::Ended { cause, by_far_side } => {
@@ -125,5 +180,15 @@ impl Switch {
             let seat = seat.clone();
             self.say(call, EventKind::MonitorEnded { seat, leg });
         }
+    }
+}
+
+/// As the audit names it.
+const fn mode_command(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Listen => "listen",
+        Mode::Whisper => "whisper",
+        Mode::Barge => "barge",
+        Mode::TakeOver => "take_over",
     }
 }

@@ -9,7 +9,7 @@
 //!       -> free seats are offered, positions told, alarms settled -> Events, Effects
 //! ```
 //! One file per concern: arrival, menu, hearing (what a waiting caller hears), routing (who is offered whom), offer,
-//! talk, party, listen, join, ending, call_backs, screening, seats, trunks, ledger (alarms), commands, restart, timers,
+//! talk, party, listen, supervise, join, ending, call_backs, screening, seats, trunks, ledger (alarms), commands, restart, timers,
 //! snapshot, picture (for people).
 
 mod arrival;
@@ -33,6 +33,7 @@ mod routing;
 mod screening;
 mod seats;
 mod snapshot;
+mod supervise;
 mod talk;
 mod timers;
 mod trunks;

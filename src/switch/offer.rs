@@ -137,7 +137,7 @@ impl Switch {
         );
     }
 
-    fn seat_answered(&mut self, call: CallId, leg: LegId, seat: &SeatId) {
+    pub(super) fn seat_answered(&mut self, call: CallId, leg: LegId, seat: &SeatId) {
         self.seat_rang(call, leg, seat);
         let Some(unanswered) = self.calls.get(&call).and_then(|c| c.unanswered()) else {
             return self.misfit("flaw.seat_answered_unoffered");

@@ -337,11 +337,11 @@ fn check_role(role: &str) -> Result<(), CommandError> {
     let plain = role
         .chars()
         .all(|c| c.is_alphanumeric() || c == '_' || c == '-');
-    let reserved = ["caller", "seat", "listener"].contains(&role);
+    let reserved = ["caller", "seat", "listener", "supervisor"].contains(&role);
     if role.is_empty() || role.len() > COMMAND_TEXT_BYTES_MAX / 8 || !plain || reserved {
         return Err(bad_field(
             "role",
-            "a plain word such as doctor, 110 or crew; not caller, seat or listener",
+            "a plain word such as doctor, 110 or crew; not caller, seat or supervisor",
         ));
     }
     Ok(())

@@ -5,7 +5,7 @@ use super::{
     TrunkView, View,
 };
 use crate::acd::{Duty, Seat};
-use crate::call::{Announcement, Call, Hearing, Ingress, Join, Phase};
+use crate::call::{Announcement, Call, Hearing, Ingress, Join, Party, Phase};
 use crate::id::SeatId;
 
 impl Switch {
@@ -128,6 +128,7 @@ impl Switch {
                     party: leg.party.to_string(),
                     state: leg.state.name().to_owned(),
                     number: leg.number.clone(),
+                    mode: matches!(leg.party, Party::Listener(_)).then_some(leg.mode),
                 })
                 .collect(),
         }

@@ -9,7 +9,9 @@
 use super::timers::TimerKey;
 use super::{EventKind, MediaCommand, Outcome, Sound, Switch};
 use crate::acd::Duty;
-use crate::call::{Cause, Hearing, Join, LegFact, LegState, Party, Phase, SeatTone, Talking};
+use crate::call::{
+    Call, Cause, Hearing, Join, Leg, LegFact, LegState, Mode, Party, Phase, SeatTone, Talking,
+};
 use crate::conference::{self, Voice};
 use crate::id::{CallId, LegId, SeatId};
 use crate::matrix::Matrix;
@@ -167,6 +169,9 @@ impl Switch {
         if let Some(talking) = open.talking_mut() {
             talking.seat = None;
         }
+        if self.barger_stays(call) {
+            return;
+        }
         let by = if lost { "network" } else { "seat" };
         let cause = if lost { cause } else { Cause::SeatReleased };
         self.host_seat_left(call, lost, cause, by);
@@ -248,8 +253,8 @@ impl Switch {
             .conversation(call)
             .into_iter()
             .filter_map(|call| self.calls.get(&call))
-            .flat_map(|open| &open.legs)
-            .filter_map(|(id, leg)| Some((*id, voice_of(&leg.party, leg.state)?)))
+            .flat_map(|open| open.legs.iter().map(move |(id, leg)| (open, id, leg)))
+            .filter_map(|(open, id, leg)| Some((*id, voice_of(open, leg)?)))
             .collect();
         self.set_matrix(host, conference::matrix(&members));
     }
@@ -346,15 +351,25 @@ impl Switch {
 }
 
 /// What a leg is in the audio; absent while it has none to share.
-const fn voice_of(party: &Party, state: LegState) -> Option<Voice> {
-    match party {
+fn voice_of(open: &Call, leg: &Leg) -> Option<Voice> {
+    let state = leg.state;
+    match leg.party {
         Party::Caller => Some(Voice::Guest),
         Party::Seat(_) if state.is_up() => Some(Voice::Host),
         Party::Third { .. } if state.is_up() => Some(Voice::Guest),
         Party::Third { .. } if matches!(state, LegState::Ringing { early_media: true }) => {
             Some(Voice::Announcing)
         }
-        Party::Listener(_) if state.is_up() => Some(Voice::Listener),
+        Party::Listener(_) if state.is_up() => Some(supervisor_voice(open, leg.mode)),
         Party::Seat(_) | Party::Third { .. } | Party::Listener(_) => None,
+    }
+}
+
+/// A supervisor speaks to a caller beside a seat only: where no seat talks he is inaudible.
+fn supervisor_voice(open: &Call, mode: Mode) -> Voice {
+    match mode {
+        Mode::Whisper => Voice::Whisperer,
+        Mode::Barge if open.talking().is_some_and(|t| t.seat.is_some()) => Voice::Host,
+        Mode::Listen | Mode::Barge | Mode::TakeOver => Voice::Listener,
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::event::AlarmCode;
+use crate::call::Mode;
 use crate::id::{CallBackId, CallId, LegId, MarkId, SeatId, TrunkId};
 use crate::time::Timestamp;
 
@@ -163,6 +164,8 @@ pub struct LegView {
     /// `ringing`, `early_media`, `up`, `held`, `ending`.
     pub state: String,
     pub number: Option<String>,
+    /// What a supervisor's leg does.
+    pub mode: Option<Mode>,
 }
 
 /// States of a seat.

@@ -157,7 +157,7 @@ async fn the_page_shows_calls_live_obeys_its_buttons_and_plays_the_recording_in_
             legs.iter()
                 .any(|leg| leg["state"] == "up" && leg["party"].as_str().unwrap().starts_with(who))
         };
-        up("doctor") && up("listener-800")
+        up("doctor") && up("supervisor-800")
     })
     .await;
     page.until("document.querySelectorAll('#talking .legs .tag.good').length >= 3")
@@ -167,7 +167,7 @@ async fn the_page_shows_calls_live_obeys_its_buttons_and_plays_the_recording_in_
         .await;
     page.speaks("en-GB,en").await;
     page.reload().await;
-    page.until("[...document.querySelectorAll('#talking .tag')].some((e) => e.textContent === 'listener 800')")
+    page.until("[...document.querySelectorAll('#talking .tag')].some((e) => e.textContent === 'Listen 800')")
         .await;
     page.until("document.querySelector('#record audio') && document.querySelectorAll('#record canvas').length").await;
     fits_and_is_drawn(&mut page, &folder, "en").await;

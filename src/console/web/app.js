@@ -2,6 +2,7 @@
 import { $, api, ask, asking, button, checkAsked, el, rows, setClock, tag, tell, tick, timer } from '/parts.js';
 import { drawMarks, labels, markButton, refreshMarks } from '/marks.js';
 import { playOrPause, redraw, refresh } from '/record.js';
+import { partyName, supervision } from '/supervise.js';
 import { other, swap, t } from '/text.js';
 
 let view = null, me = { role: 'seat', seat: null };
@@ -36,24 +37,19 @@ function askNotReady(seat) {
 }
 const askClose = (b) => ask({ title: t().ask_close(name(b)), yes: t().close, fields: [{ name: 'outcome', label: t().ask_outcome }], alive: () => view.call_backs.some((one) => one.call_back === b.call_back), run: (body) => api('POST', `/call_backs/${b.call_back}/close`, body) });
 
-function listening(c) {
-  if (!leads() || c.state === 'closing') return null;
-  const heard = c.legs.find((l) => l.party.startsWith('listener-'));
-  if (heard) return button('unlisten', t().stop_listening, () => command('DELETE', `/calls/${c.call}/listen/${heard.party.slice(9)}`));
-  return button('listen', t().listen, () => askListen(c), c.phones ? {} : { disabled: true, title: t().no_phone });
-}
+const listening = (c) => (!leads() || c.state === 'closing' ? [] : supervision(c, me.seat, command, () => askListen(c)));
 function waitingRow(c) {
   return el('div', { className: 'row' }, timer(c.received_at, 8, 10), who(c), el('span', { className: 'dim small grow', textContent: [c.called, c.trunk].filter(Boolean).join(' · ') }),
     ...labels(c), c.wait_exceeded ? tag(t().exceeded, 'hot') : null, c.position != null ? tag(t().ahead(c.position)) : null,
-    tag(c.seat ? `${t().call[c.state]} ${c.seat}` : t().call[c.state], 'blue'), listening(c));
+    tag(c.seat ? `${t().call[c.state]} ${c.seat}` : t().call[c.state], 'blue'), ...listening(c));
 }
 function talkRow(c) {
   const closing = c.state === 'closing';
-  const legs = c.legs.filter((l) => l.party !== 'caller' || l.state !== 'up').map((l) => [tag([t().party(l.party), t().leg[l.state] ?? l.state].filter(Boolean).join(' '), l.state === 'up' ? 'good' : 'warm'),
-    /^(caller|seat-|listener-)/.test(l.party) || closing || !mine(c) ? null : button(`remove-${l.leg}`, l.state === 'up' ? t().remove : t().cancel, () => command('DELETE', `/calls/${c.call}/parties/${l.leg}`))]);
+  const legs = c.legs.filter((l) => l.party !== 'caller' || l.state !== 'up').map((l) => [tag([partyName(l), t().leg[l.state] ?? l.state].filter(Boolean).join(' '), l.state === 'up' ? 'good' : 'warm'),
+    /^(caller|seat-|supervisor-)/.test(l.party) || closing || !mine(c) ? null : button(`remove-${l.leg}`, l.state === 'up' ? t().remove : t().cancel, () => command('DELETE', `/calls/${c.call}/parties/${l.leg}`))]);
   return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at), who(c), ...labels(c), el('span', { className: legs.length > 1 ? 'legs more' : 'legs' }, legs.flat()), el('span', { className: 'grow' }),
     c.state === 'talking' ? null : tag(c.with ? t().joined_with(c.with) : t().call[c.state], closing ? '' : 'blue'),
-    ...(closing || !mine(c) || !seated(c) ? [] : [button('add', t().add, () => askParty(c)), ...(c.others.length ? [button('join', t().join, () => askJoin(c))] : [])]), listening(c),
+    ...(closing || !mine(c) || !seated(c) ? [] : [button('add', t().add, () => askParty(c)), ...(c.others.length ? [button('join', t().join, () => askJoin(c))] : [])]), ...listening(c),
     closing || !mine(c) ? null : markButton(c, open(c.call)),
     ...(closing || !mine(c) ? [] : [button('hang_up', t().hang_up, () => askHangUp(c), { className: 'stop' })]));
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::check_marks::Marks;
 use super::check_route::Routes;
-use crate::call::{Arrival, Cause, Ingress, LegEvent};
+use crate::call::{Arrival, Cause, Ingress, LegEvent, Mode};
 use crate::id::{CallBackId, CallId, EventId, LegId, PlayId, SeatId, TrunkId};
 use crate::matrix::Matrix;
 use crate::switch::{
@@ -41,6 +41,8 @@ pub(super) struct LegTruth {
     pub(super) call: CallId,
     pub(super) who: Who,
     pub(super) reach: Reach,
+    /// What a supervisor does, as Events say.
+    pub(super) mode: Mode,
 }
 
 /// A call, as Inputs and Events make it.
@@ -105,6 +107,9 @@ pub(super) struct Checker {
     pub(super) idle_since: Option<Timestamp>,
     pub(super) now: Timestamp,
     pub(super) marks: Marks,
+    /// What supervisors' commands asked for: the one of this step, and those that were accepted.
+    pub(super) asking: Option<(CallId, SeatId, Mode)>,
+    pub(super) asked: BTreeMap<(CallId, SeatId), Mode>,
 }
 
 impl Checker {
@@ -208,6 +213,7 @@ impl Checker {
         self.expected = None;
         self.reopening = None;
         self.ended = None;
+        self.supervisor_asks(input);
         match &input.kind {
             InputKind::Started { .. } => {
                 self.legs.clear();
@@ -262,7 +268,14 @@ impl Checker {
         if !arrival.refused_capacity {
             self.invite_keys.insert(arrival.invite_key.clone(), call);
             let (who, reach) = (Who::Caller, Reach::Up);
-            self.legs.insert(arrival.leg, LegTruth { call, who, reach });
+            let mode = Mode::Listen;
+            let truth = LegTruth {
+                call,
+                who,
+                reach,
+                mode,
+            };
+            self.legs.insert(arrival.leg, truth);
         }
     }
 

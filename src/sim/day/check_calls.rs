@@ -1,7 +1,7 @@
 //! Checks of calls: who may end a caller, one outcome each, who hears whom.
 
 use super::check::{Checker, Reach, Verdict, Who};
-use crate::call::{Cause, LegCommand, Target};
+use crate::call::{Cause, LegCommand, Mode, Target};
 use crate::id::{CallId, LegId};
 use crate::matrix::Matrix;
 use crate::switch::{Command, Effect, Event, EventKind, Input, InputKind, MediaCommand, Outcome};
@@ -111,6 +111,7 @@ impl Checker {
 
     /// The queue, the outcome and the call-backs as Events tell them.
     pub(super) fn take_call_event(&mut self, call: CallId, event: &Event) -> Verdict {
+        self.take_supervision(call, event)?;
         let Some(truth) = self.calls.get_mut(&call) else {
             return Ok(());
         };
@@ -182,7 +183,11 @@ impl Checker {
         match effect {
             Effect::Leg { leg, command } => self.take_leg_command(input, *leg, command),
             Effect::Media { call, command } => self.take_media(*call, command),
-            Effect::Ask { .. } | Effect::Reply { .. } => Ok(()),
+            Effect::Reply { result, .. } => {
+                self.supervisor_answered(result.is_ok());
+                Ok(())
+            }
+            Effect::Ask { .. } => Ok(()),
         }
     }
 
@@ -213,6 +218,7 @@ impl Checker {
                         call: invite.call,
                         who,
                         reach: Reach::Ringing,
+                        mode: Mode::Listen,
                     },
                 );
                 Ok(())
@@ -348,7 +354,9 @@ impl Checker {
                 let due: Vec<_> = members
                     .iter()
                     .filter(|(source, voice)| {
-                        source != hearer && hears(&ear.who, ear.reach, &voice.who, voice.reach)
+                        source != hearer
+                            && (hears(&ear.who, ear.reach, &voice.who, voice.reach)
+                                || self.hears_supervisor(ear, voice))
                     })
                     .map(|(source, _)| **source)
                     .collect();

@@ -16,9 +16,11 @@ mod check_calls;
 mod check_marks;
 mod check_route;
 mod check_seats;
+mod check_supervise;
 mod delivery;
 mod network;
 mod people;
+mod people_supervise;
 mod plant;
 mod restart;
 mod world;
@@ -51,6 +53,10 @@ pub struct Summary {
     pub educated: u64,
     /// Times a supervisor heard a call.
     pub listened: u64,
+    /// Modes of supervisors that changed while they listened.
+    pub modes: u64,
+    /// Calls that a supervisor took over.
+    pub taken_over: u64,
     /// Calls that were joined to another.
     pub joins: u64,
     /// Callers put back to the queue's head after a seat's line was lost.
@@ -81,6 +87,8 @@ impl Summary {
         self.joined += other.joined;
         self.educated += other.educated;
         self.listened += other.listened;
+        self.modes += other.modes;
+        self.taken_over += other.taken_over;
         self.joins += other.joins;
         self.requeued += other.requeued;
         self.restarts += other.restarts;
@@ -195,7 +203,7 @@ impl fmt::Display for Campaign {
         writeln!(
             f,
             "sim: {} calls ({} answered, {} abandoned, {} lost, {} refused), {} in menus, {} offers, {} third parties joined, {} \
-             listened to, {} calls joined to another, {} requeued, {} restarts, {} reopened, {} inputs, {} events, {} virtual hours",
+             listened to, {} taken over, {} calls joined to another, {} requeued, {} restarts, {} reopened, {} inputs, {} events, {} virtual hours",
             t.calls,
             t.answered,
             t.abandoned,
@@ -205,6 +213,7 @@ impl fmt::Display for Campaign {
             t.offers,
             t.joined,
             t.listened,
+            t.taken_over,
             t.joins,
             t.requeued,
             t.restarts,

@@ -415,16 +415,12 @@ impl World {
         {
             let after = self.chance.tail(8_000);
             self.commands(after, by, Command::RemoveParty { call: *call, leg });
-        } else if let Command::Listen { call, seat } = command
-            && self.chance.percent(50)
-        {
-            let after = self.chance.tail(15_000);
-            let (call, seat) = (*call, seat.clone());
-            self.commands(after, by, Command::StopListening { call, seat });
+        } else if let Command::Listen { call, seat, .. } = command {
+            self.supervisor_goes_on(*call, seat, by);
         }
     }
 
-    fn commands(&mut self, after: Millis, by: Actor, command: Command) {
+    pub(super) fn commands(&mut self, after: Millis, by: Actor, command: Command) {
         self.plan(
             after,
             Happening::Person(PersonAct::Commands { by, command }),
@@ -568,24 +564,6 @@ impl World {
             role: role.to_owned(),
         };
         self.commands(after, by.clone(), command);
-    }
-
-    fn supervisor_listens(&mut self, call: CallId, percent: u32) {
-        if !self.chance.percent(percent) {
-            return;
-        }
-        let seats: Vec<_> = self
-            .policy
-            .seats
-            .iter()
-            .filter(|(_, seat)| seat.is_supervisor())
-            .map(|(id, _)| id.clone())
-            .collect();
-        if let Some(seat) = self.chance.pick(&seats).cloned() {
-            let after = self.chance.tail(6_000);
-            let by = Actor::Supervisor(seat.clone());
-            self.commands(after, by, Command::Listen { call, seat });
-        }
     }
 
     fn seat_changed(&mut self, seat: &SeatId, state: &str) {

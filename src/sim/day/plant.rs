@@ -64,6 +64,8 @@ pub enum Plant {
     AlarmForgotten,
     /// 10: one party of a talk does not hear another.
     DeafParty,
+    /// 10: a caller hears a supervisor who listens or whispers.
+    SupervisorHeard,
     /// 10: a third party that leaves ends the talk of the others.
     LeavingEndsRest,
     /// 12: nothing wakes the switch for a caller in a menu.
@@ -99,13 +101,13 @@ impl Plant {
             Self::JournalLosesInput | Self::StateDriftsFromEvents => 7,
             Self::RepeatGetsNewId | Self::RevisionLost => 8,
             Self::LegInTwoCalls | Self::AlarmForgotten => 9,
-            Self::DeafParty | Self::LeavingEndsRest => 10,
+            Self::DeafParty | Self::SupervisorHeard | Self::LeavingEndsRest => 10,
             Self::MenuDeadlineForgotten | Self::MenuEndsNowhere => 12,
         }
     }
 
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::MarkedNotOffered,
         Self::LoserRingsOn,
         Self::LoserPunished,
@@ -134,6 +136,7 @@ impl Plant {
         Self::LegInTwoCalls,
         Self::AlarmForgotten,
         Self::DeafParty,
+        Self::SupervisorHeard,
         Self::LeavingEndsRest,
         Self::MenuDeadlineForgotten,
         Self::MenuEndsNowhere,
@@ -151,6 +154,8 @@ pub(super) struct People {
     pub(super) talking_seats: Vec<(CallId, LegId, SeatId)>,
     /// Third parties that have joined.
     pub(super) thirds: Vec<(CallId, LegId)>,
+    /// Supervisors whose phones are up.
+    pub(super) listeners: Vec<(CallId, LegId)>,
 }
 
 /// What a planted fault sees of a step.
@@ -212,6 +217,7 @@ impl Plant {
             }
             Self::LegInTwoCalls => step.cross_audio(),
             Self::DeafParty => step.deafen(),
+            Self::SupervisorHeard => step.leak_supervisor(),
             Self::LeavingEndsRest => step.end_rest(),
             Self::SilentQueue => step.effects.retain(|e| {
                 !matches!(
@@ -319,6 +325,7 @@ impl Plant {
             | Self::LegInTwoCalls
             | Self::AlarmForgotten
             | Self::DeafParty
+            | Self::SupervisorHeard
             | Self::LeavingEndsRest
             | Self::SilentQueue => return,
         };
@@ -568,6 +575,21 @@ impl Step<'_> {
                     }
                 }
                 *matrix = spoiled;
+            }
+        }
+    }
+
+    /// Every caller hears the supervisor of his call, whatever his mode.
+    fn leak_supervisor(&mut self) {
+        for effect in self.effects.iter_mut() {
+            if let Effect::Media {
+                call,
+                command: MediaCommand::Matrix { matrix },
+            } = effect
+                && let Some((_, listener)) = self.people.listeners.iter().find(|(of, _)| of == call)
+                && let Some((_, caller)) = self.people.callers.iter().find(|(of, _)| of == call)
+            {
+                matrix.hear(*caller, *listener);
             }
         }
     }

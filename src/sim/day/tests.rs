@@ -24,6 +24,7 @@ fn every_invariant_holds_over_many_days() {
         "{total:?}"
     );
     assert!(total.joined > 0 && total.listened > 0, "{total:?}");
+    assert!(total.modes > 0 && total.taken_over > 0, "{total:?}");
     assert!(total.in_menu > 0, "{total:?}");
     assert!(total.joins > 0, "{total:?}");
     assert!(total.requeued > 0 && total.refused > 0, "{total:?}");
@@ -78,6 +79,7 @@ planted! {
     planted_new_id_on_a_repeat_is_caught: RepeatGetsNewId,
     planted_lost_revision_is_caught: RevisionLost,
     planted_leg_in_two_calls_is_caught: LegInTwoCalls,
+    planted_supervisor_whom_the_caller_hears_is_caught: SupervisorHeard,
     planted_forgotten_alarm_is_caught: AlarmForgotten,
     planted_deaf_party_is_caught: DeafParty,
     planted_leaving_party_that_ends_the_rest_is_caught: LeavingEndsRest,

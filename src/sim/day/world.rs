@@ -327,6 +327,7 @@ impl World {
             callers: self.checker.callers(),
             talking_seats: self.checker.talking_seats(),
             thirds: self.checker.joined_thirds(),
+            listeners: self.checker.listeners(),
         }
     }
 
@@ -383,6 +384,10 @@ impl Summary {
                 self.educated += 1;
             } else if let EventKind::MonitorStarted { .. } = &event.kind {
                 self.listened += 1;
+            } else if let EventKind::MonitorChanged { .. } = &event.kind {
+                self.modes += 1;
+            } else if let EventKind::TookOver { .. } = &event.kind {
+                self.taken_over += 1;
             } else if let EventKind::CallJoined { into, .. } = &event.kind
                 && event.call == Some(*into)
             {

@@ -59,7 +59,11 @@ fn commands_on_unknown_things_say_so_and_change_nothing() {
             role: String::from("110"),
         },
         Command::SeatReady { seat: seat.clone() },
-        Command::Listen { call, seat },
+        Command::Listen {
+            call,
+            seat,
+            mode: Mode::Listen,
+        },
         Command::CloseCallBack {
             call_back: CallBackId(rig.id()),
             outcome: String::from("reached"),

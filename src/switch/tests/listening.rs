@@ -7,6 +7,7 @@ fn listens(rig: &mut Rig, call: CallId) -> LegId {
         Command::Listen {
             call,
             seat: SeatId::from("901"),
+            mode: Mode::Listen,
         },
     );
     match reply {
@@ -137,7 +138,14 @@ fn ordinary_seat_may_not_listen() {
         Actor::Supervisor(SeatId::from("901")),
     ] {
         let seat = seat.clone();
-        let reply = rig.command(by, Command::Listen { call, seat });
+        let reply = rig.command(
+            by,
+            Command::Listen {
+                call,
+                seat,
+                mode: Mode::Listen,
+            },
+        );
         assert!(
             matches!(reply, Err(CommandError::NotAllowed { .. })),
             "{reply:?}"
@@ -151,7 +159,11 @@ fn supervisor_without_a_phone_or_already_listening_is_told_why_not() {
     let (call, _, _) = rig.talk("801");
     let seat = SeatId::from("901");
     let by = Actor::Supervisor(seat.clone());
-    let listen = Command::Listen { call, seat };
+    let listen = Command::Listen {
+        call,
+        seat,
+        mode: Mode::Listen,
+    };
     let reply = rig.command(by.clone(), listen.clone());
     assert!(matches!(reply, Err(CommandError::WrongState { .. })));
     listens(&mut rig, call);

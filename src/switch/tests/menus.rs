@@ -356,6 +356,7 @@ fn waiting_caller_in_a_menu_is_ended_by_no_command_and_heard_by_a_supervisor() {
     let listen = Command::Listen {
         call,
         seat: supervisor.clone(),
+        mode: Mode::Listen,
     };
     let reply = rig.command(Actor::Supervisor(supervisor), listen);
     let Ok(CommandReply::Leg { leg }) = reply else {

@@ -16,6 +16,7 @@ mod restart;
 mod routing;
 mod screening;
 mod seats;
+mod supervising;
 mod talking;
 mod waiting;
 
@@ -24,7 +25,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::*;
-use crate::call::{AnswerPolicy, Arrival, Cause, DialogState, Ingress, Party, Target};
+use crate::call::{AnswerPolicy, Arrival, Cause, DialogState, Ingress, Mode, Party, Target};
 use crate::id::{CommandId, MarkId, PlayId, QueueId};
 use crate::matrix::Matrix;
 use crate::time::Millis;

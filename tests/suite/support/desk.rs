@@ -334,6 +334,7 @@ fn written_view(talking: CallId, waiting: CallId, call_back: CallBackId) -> View
             party: "caller".to_owned(),
             state: "up".to_owned(),
             number: None,
+            mode: None,
         }],
     };
     let seat = |id: &str, supervisor| SeatView {

@@ -247,6 +247,7 @@ fn talk(script: &mut Script, seat: LegId, doctor: LegId, listener: LegId) {
             EventKind::MonitorStarted {
                 seat: "899".into(),
                 leg: listener,
+                mode: firstring::call::Mode::Listen,
             },
         )
         .push(
