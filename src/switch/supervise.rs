@@ -82,7 +82,6 @@ impl Switch {
                     leg,
                     alive: true,
                     rang: true,
-                    spare: !unanswered.offers.is_empty(),
                     sole: false,
                 });
             });
