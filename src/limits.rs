@@ -44,6 +44,13 @@ pub const SEEN_NUMBERS_MAX: usize = 8_192;
 pub const SEEN_PER_NUMBER_MAX: usize = 32;
 /// Marks kept, ended ones included. Ended ones go first, then the oldest proposals.
 pub const MARKS_MAX: usize = 2_000;
+/// Ended calls whose form is kept whole beside the open ones; of older ones only its revision is, their record has the rest.
+pub const SHEETS_KEPT: usize = 256;
+/// Notes of one call, and bytes of one.
+pub const NOTES_MAX: usize = 50;
+pub const NOTE_BYTES_MAX: usize = 2_000;
+/// Entries of one list of reasons, areas or call types.
+pub const LIST_ENTRIES_MAX: usize = 500;
 /// Trunks, cells and areas watched for bursts.
 pub const BURST_PLACES_MAX: usize = 512;
 /// Calls and positions remembered per place.

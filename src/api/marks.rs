@@ -171,13 +171,3 @@ async fn evidence_of(
 fn mark_id(text: &str) -> Result<MarkId, Problem> {
     text.parse().map_err(|_| Problem::unknown("mark", text))
 }
-
-impl App {
-    /// A line in the audit list. The journal holds the command already, so a database that is down costs only the line.
-    async fn note(&self, caller: &Caller, action: &str, subject: &str) {
-        let now = Clock::process().now();
-        if let Err(error) = self.store.audit(now, &caller.name, action, subject).await {
-            tracing::warn!(%error, action, "the audit list lacks an entry; the journal has it");
-        }
-    }
-}

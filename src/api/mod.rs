@@ -5,6 +5,7 @@ mod auth;
 mod calls;
 mod commands;
 mod evidence;
+mod form;
 mod live;
 mod marks;
 mod ops;
@@ -37,6 +38,7 @@ pub use recordings::Playbacks;
 pub use serve::{ServeError, Served, serve};
 pub use trail::{Trail, TrailWriter};
 
+use crate::clock::Clock;
 use crate::id::CallId;
 use crate::store::journal::EventReader;
 use crate::store::records::Store;
@@ -76,6 +78,14 @@ impl App {
         Ok(Json(self.commands.submit(caller.actor(), command).await?))
     }
 
+    /// A line in the audit list. The journal holds the command already, so a database that is down costs only the line.
+    async fn note(&self, caller: &Caller, action: &str, subject: &str) {
+        let now = Clock::process().now();
+        if let Err(error) = self.store.audit(now, &caller.name, action, subject).await {
+            tracing::warn!(%error, action, "the audit list lacks an entry; the journal has it");
+        }
+    }
+
     /// `call` when the caller may handle it: the seat that talks to it, a supervisor or an admin.
     fn call_of(&self, caller: &Caller, call: CallId) -> Result<CallId, Problem> {
         caller.require(&[Role::Seat, Role::Supervisor])?;
@@ -105,6 +115,7 @@ impl App {
         (name = "live", description = "The whole picture, as it changes"),
         (name = "seats", description = "Working positions and whether they take calls"),
         (name = "calls", description = "Open calls: look and command"),
+        (name = "forms", description = "What people write on a call: form (受理单), type, notes; also after its end"),
         (name = "supervision", description = "Listening to calls"),
         (name = "call_backs", description = "Callers to be called back"),
         (name = "marks", description = "Human verdicts on numbers (骚扰标记), and their evidence; nothing is ever blocked"),
@@ -165,6 +176,7 @@ fn versioned() -> OpenApiRouter<Arc<App>> {
                 .merge(records::routes())
                 .merge(recordings::routes())
                 .merge(marks::routes())
+                .merge(form::routes())
                 .merge(live::routes()),
         )
         .merge(ops::routes())

@@ -2,12 +2,14 @@
 //! runs [`LegCommand`]s.
 
 mod cause;
+mod form;
 mod leg;
 mod leg_state;
 mod open;
 mod phase;
 
 pub use cause::Cause;
+pub use form::{CallType, Chosen, Entry, Form, FormChange, FormField, Lists, Note, Sheet};
 pub use leg::{
     AnswerPolicy, Arrival, DialogState, Ingress, Invite, LegCommand, LegEvent, Mode, Party, Target,
 };

@@ -154,6 +154,9 @@ impl CallRecord {
             | EventKind::HarassmentCleared { .. }
             | EventKind::EducationPlayed { .. }
             | EventKind::IncidentNear { .. } => self.screened(at, &event.kind),
+            EventKind::FormChanged { .. }
+            | EventKind::CallClassified { .. }
+            | EventKind::NoteAdded { .. } => self.written(at, &event.kind),
             EventKind::CallAcknowledged {
                 destination,
                 incident_id,
@@ -239,7 +242,7 @@ impl CallRecord {
             .filter(|point| point.lat.is_finite() && point.lon.is_finite());
         let point = original.map(|point| geo::to_wgs84(found.datum, point));
         self.locations.push(RecordedLocation {
-            id: format!("l{}", self.locations.len() + 1),
+            id: format!("l{}", self.found_locations() + 1),
             kind: kind.to_owned(),
             lat: point.map(|p| seven_digits(p.lat)),
             lon: point.map(|p| seven_digits(p.lon)),
@@ -254,6 +257,12 @@ impl CallRecord {
             at: found.measured_at.clone(),
             received_at: at,
         });
+    }
+
+    /// Positions that sources told; the form's places have names instead.
+    fn found_locations(&self) -> usize {
+        let own = |l: &&RecordedLocation| l.id != "scene" && l.id != "pickup";
+        self.locations.iter().filter(own).count()
     }
 
     fn menu_entered(&mut self, at: Moment, menu: &MenuId) {

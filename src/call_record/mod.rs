@@ -11,12 +11,14 @@
 //! Shape: `schema/call-record.schema.json` (JSON Schema 2020-12); intervals: WS/T 451-2014 3.9-3.12, 7.2.1.1.
 
 mod fold;
+mod form;
 mod moment;
 mod parts;
 mod publish;
 mod screened;
 mod why;
 
+pub use form::{Contact, FormRevision, Person, RecordedForm, RecordedNote, RecordedType};
 pub use moment::Moment;
 pub use parts::{
     Abandoned, Acknowledgement, AlarmNote, CallBack, Caller, Civic, Conference, ConferenceParty,
@@ -29,6 +31,7 @@ pub use why::{Because, What, Why};
 
 use serde::{Deserialize, Serialize};
 
+use crate::call::Chosen;
 use crate::id::{CallId, TrunkId};
 use crate::switch::{Centre, Event};
 
@@ -56,8 +59,25 @@ pub struct CallRecord {
     pub direction: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trunk: Option<TrunkId>,
+    /// 来电类型.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_type: Option<RecordedType>,
     #[serde(default)]
     pub caller: Caller,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<Person>,
+    /// 呼救原因.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Chosen>,
+    /// 呼救区域.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub area: Option<Chosen>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<Contact>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub form: Option<RecordedForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<RecordedNote>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locations: Vec<RecordedLocation>,
     /// Sources that did not answer, so that nobody takes silence for "nothing known".
@@ -111,7 +131,14 @@ impl CallRecord {
             channel: None,
             direction: "inbound".to_owned(),
             trunk: None,
+            call_type: None,
             caller: Caller::default(),
+            person: None,
+            reason: None,
+            area: None,
+            contact: None,
+            form: None,
+            notes: Vec::new(),
             locations: Vec::new(),
             failed_lookups: Vec::new(),
             history: None,

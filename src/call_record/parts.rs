@@ -71,9 +71,9 @@ pub struct Caller {
 /// One position, in WGS 84, with the source's own coordinates beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RecordedLocation {
-    /// `l1`, `l2`, ... in order of arrival.
+    /// `l1`, `l2`, ... in order of arrival; of the form: `scene`, `pickup`.
     pub id: String,
-    /// `caller`, `scene`, `install`.
+    /// `caller`, `scene`, `pickup`, `install`.
     pub kind: String,
     /// Degrees, WGS 84.
     #[serde(default, skip_serializing_if = "Option::is_none")]

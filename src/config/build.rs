@@ -11,7 +11,7 @@ use super::checked::{Config, Database, Recording, SeatAccount, Secret, Store};
 use super::disk::{self, Complaint};
 use super::raw::{Origin, Table};
 use super::section::{At, Reader, Section, quoted};
-use super::{build_edge, build_menu, build_sip};
+use super::{build_edge, build_forms, build_menu, build_sip};
 use crate::id::SeatId;
 use crate::screen::Bounds;
 use crate::switch::{Centre, Policy, SeatPolicy, Timers, prompts_played};
@@ -49,6 +49,7 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
             language: &language,
         },
     );
+    let forms = build_forms::lists(root.section("forms"));
     let media = build_sip::media(&root, &sip.listeners);
     let recording = root.section("recording");
     let recordings = folder(&recording, "dir", "/var/lib/firstring/recordings");
@@ -69,6 +70,7 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
             trunks,
             screening,
             menus,
+            forms: forms.into(),
             language,
             allow_faults,
             recording: recorded,

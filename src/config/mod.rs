@@ -11,6 +11,7 @@
 
 mod build;
 mod build_edge;
+mod build_forms;
 mod build_menu;
 mod build_queues;
 mod build_sip;

@@ -382,6 +382,9 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
             | Command::Acknowledge { call, .. }
             | Command::Dispatch { call, .. }
             | Command::ProposeVerdict { call, .. }
+            | Command::FillForm { call, .. }
+            | Command::Classify { call, .. }
+            | Command::AddNote { call, .. }
             | Command::PlantPanic { call } => Some(*call),
             Command::SeatReady { .. }
             | Command::SeatNotReady { .. }

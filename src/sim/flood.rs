@@ -109,6 +109,7 @@ fn policy() -> Policy {
         shared_numbers: Vec::new(),
         screening: crate::screen::Bounds::default(),
         menus: Default::default(),
+        forms: Default::default(),
         language: String::from("zh-CN"),
         allow_faults: false,
         recording: false,

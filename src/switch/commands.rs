@@ -36,6 +36,13 @@ impl Switch {
             Command::ProposeVerdict { call, reason } => self.propose_verdict(by, *call, reason),
             Command::ConfirmVerdict { mark } => self.confirm_verdict(by, *mark),
             Command::LiftVerdict { mark, reason } => self.lift_verdict(by, *mark, reason),
+            Command::FillForm {
+                call,
+                revision,
+                change,
+            } => self.fill_form(by, *call, *revision, change),
+            Command::Classify { call, code } => self.classify(by, *call, code),
+            Command::AddNote { call, text } => self.add_note(by, *call, text),
             Command::PlantPanic { call } => self.plant_panic(by, *call),
         }
     }

@@ -339,12 +339,14 @@ impl Switch {
         };
         self.past.insert(call, closed.callseq);
         self.past_order.push_back(call);
+        self.sheets.settled(call);
         if closed.cut_by_restart() && self.call_of_invite(&closed.invite_key) == Some(call) {
             self.restarted.insert(call, closed);
         }
         while self.past_order.len() > PAST_CALLS_MAX {
             if let Some(oldest) = self.past_order.pop_front() {
                 self.past.remove(&oldest);
+                self.sheets.forget(oldest);
             }
         }
     }

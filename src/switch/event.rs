@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::input::{Actor, DispatchReport, Finding, SealedRecording};
 use crate::acd::{Held, Rule};
-use crate::call::{Arrival, Cause, Mode};
+use crate::call::{Arrival, Cause, FormChange, Mode};
 use crate::id::{
     CallBackId, CallId, DestinationId, EventId, LegId, MarkId, MenuId, PromptId, QueueId,
     RecordingId, SeatId, TrunkId,
@@ -271,6 +271,23 @@ pub enum EventKind {
     /// Another call of the last minutes came from close by: probably the same incident.
     #[serde(rename = "incident.near")]
     IncidentNear { other: CallId, metres: u32 },
+    /// Fields of the form were written (受理单): those that changed, with the words of the lists.
+    #[serde(rename = "form.changed")]
+    FormChanged {
+        by: Actor,
+        revision: u32,
+        change: Box<FormChange>,
+    },
+    /// 来电类型.
+    #[serde(rename = "call.classified")]
+    CallClassified {
+        by: Actor,
+        code: String,
+        zh: String,
+        en: String,
+    },
+    #[serde(rename = "note.added")]
+    NoteAdded { by: Actor, text: String },
     #[serde(rename = "call.acknowledged")]
     CallAcknowledged {
         destination: DestinationId,

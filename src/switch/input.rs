@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::AlarmCode;
 use super::policy::Policy;
-use crate::call::{Arrival, LegEvent, Mode};
+use crate::call::{Arrival, FormChange, LegEvent, Mode};
 use crate::geo::{Datum, LatLon};
 use crate::id::{
     CallBackId, CallId, CommandId, DestinationId, LegId, MarkId, PlayId, RecordingId, SeatId,
@@ -350,6 +350,16 @@ pub enum Command {
     ConfirmVerdict { mark: MarkId },
     /// A supervisor takes a mark back; a reason may be given.
     LiftVerdict { mark: MarkId, reason: String },
+    /// 受理单: writes fields of the call's form, also after its end. `revision`: what the writer has read; another one refuses.
+    FillForm {
+        call: CallId,
+        revision: Option<u32>,
+        change: Box<FormChange>,
+    },
+    /// 来电类型: what the call was, a code of the centre's list.
+    Classify { call: CallId, code: String },
+    /// 备注: added, never changed.
+    AddNote { call: CallId, text: String },
     /// A module acknowledged the call and told its own incident id.
     Acknowledge {
         call: CallId,
@@ -397,6 +407,10 @@ pub enum CommandReply {
     /// The new mark.
     Mark {
         mark: MarkId,
+    },
+    /// The form's revision, the new one if anything changed.
+    Form {
+        revision: u32,
     },
 }
 

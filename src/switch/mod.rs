@@ -9,7 +9,7 @@
 //!       -> free seats are offered, positions told, alarms settled -> Events, Effects
 //! ```
 //! One file per concern: arrival, menu, hearing (what a waiting caller hears), routing (who is offered whom), offer,
-//! talk, party, listen, supervise, join, ending, call_backs, screening, seats, trunks, ledger (alarms), commands, restart, timers,
+//! talk, party, listen, supervise, join, ending, call_backs, screening, form, seats, trunks, ledger (alarms), commands, restart, timers,
 //! snapshot, picture (for people).
 
 mod arrival;
@@ -18,6 +18,7 @@ mod commands;
 mod effect;
 mod ending;
 mod event;
+mod form;
 mod hearing;
 mod input;
 mod join;
@@ -70,6 +71,7 @@ pub use view::{
 
 use call_backs::CallBack;
 use ending::EndingLeg;
+use form::Sheets;
 use ledger::Alarm;
 use screening::Screening;
 use timers::TimerTable;
@@ -106,6 +108,8 @@ pub struct Switch {
     call_backs: BTreeMap<CallBackId, CallBack>,
     #[serde(default)]
     screening: Screening,
+    #[serde(default)]
+    sheets: Sheets,
     alarms: Vec<Alarm>,
     timers: TimerTable,
     totals: Totals,
@@ -159,6 +163,7 @@ impl Switch {
             trunks: BTreeMap::new(),
             call_backs: BTreeMap::new(),
             screening: Screening::default(),
+            sheets: Sheets::default(),
             alarms: Vec::new(),
             timers: TimerTable::default(),
             totals: Totals::default(),

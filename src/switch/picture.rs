@@ -1,5 +1,7 @@
 //! The switch as people see it.
 
+use std::sync::Arc;
+
 use super::{
     AlarmView, CallBackView, CallState, CallView, LegView, SeatPolicy, SeatState, SeatView, Switch,
     TrunkView, View,
@@ -50,6 +52,8 @@ impl Switch {
             bursts: self.bursts_view(),
             marks_revision,
             marks,
+            sheets: self.sheets.shown(),
+            lists: Arc::clone(&self.policy.forms),
         }
     }
 
@@ -120,6 +124,8 @@ impl Switch {
                 .collect(),
             incident_id: call.incident_id.clone(),
             screen: self.screen_view(call),
+            form_revision: self.sheets.revision(call.id),
+            call_type: self.sheets.call_type(call.id),
             legs: call
                 .legs
                 .iter()

@@ -1,11 +1,12 @@
 //! The part of the configuration that the core decides by. Travels in the journal.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::acd::{SeatRole, Strategy};
-use crate::call::AnswerPolicy;
+use crate::call::{AnswerPolicy, Lists};
 use crate::id::{QueueId, SeatId, TrunkId};
 use crate::ivr::Menus;
 use crate::screen::Bounds;
@@ -29,6 +30,9 @@ pub struct Policy {
     pub screening: Bounds,
     #[serde(default)]
     pub menus: Menus,
+    /// What a form may choose from.
+    #[serde(default)]
+    pub forms: Arc<Lists>,
     /// Language folder of the prompts, such as `zh-CN`.
     pub language: String,
     /// Admits commands that plant faults (tests only).

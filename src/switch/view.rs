@@ -1,11 +1,12 @@
 //! What people look at: a picture of the switch after each batch. Read by the API and the pages, never by the core.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::event::AlarmCode;
-use crate::call::Mode;
+use crate::call::{CallType, Lists, Mode, Sheet};
 use crate::id::{CallBackId, CallId, LegId, MarkId, SeatId, TrunkId};
 use crate::time::Timestamp;
 
@@ -34,6 +35,12 @@ pub struct View {
     /// Every mark, newest first.
     #[serde(skip)]
     pub marks: Arc<Vec<MarkView>>,
+    /// What people wrote on open calls and on those that ended last; asked for apart.
+    #[serde(skip)]
+    pub sheets: Arc<BTreeMap<CallId, Arc<Sheet>>>,
+    /// What a form may choose from.
+    #[serde(skip)]
+    pub lists: Arc<Lists>,
 }
 
 /// Many calls of one place in a short time.
@@ -152,6 +159,9 @@ pub struct CallView {
     pub joined_with: Vec<CallId>,
     pub incident_id: Option<String>,
     pub screen: ScreenView,
+    /// Revision of its form (受理单); 0: nobody has written.
+    pub form_revision: u32,
+    pub call_type: Option<CallType>,
     pub legs: Vec<LegView>,
 }
 

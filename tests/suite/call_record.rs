@@ -1,5 +1,6 @@
 //! The enriched call record: a fold of one call's Events, valid against the published schema.
 
+use firstring::call::FormChange;
 use firstring::call_record::{CallRecord, DeliveryType, publish};
 use firstring::id::{CallId, LegId, MenuId, QueueId};
 use firstring::switch::{Actor, Event, EventKind};
@@ -227,4 +228,101 @@ fn way_through_a_menu_stands_in_the_record() {
     assert_eq!(stay.reason.as_deref(), Some("chosen"));
     assert_eq!(stay.queue, Some(QueueId::from("120")));
     assert!(stay.end.is_some());
+}
+
+#[test]
+fn form_type_and_notes_are_in_the_record_with_what_stood_there_before() {
+    let mut script = one_call::answered(0, "13800138000");
+    let by = Actor::Seat("802".into());
+    let mut wrote = |at_ms, revision, patch: &str| {
+        let change = FormChange::from_patch(serde_json::from_str(patch).unwrap()).unwrap();
+        let (by, change) = (by.clone(), Box::new(change));
+        script.push(
+            at_ms,
+            EventKind::FormChanged {
+                by,
+                revision,
+                change,
+            },
+        );
+    };
+    wrote(
+        20_000,
+        1,
+        r#"{"patient_name":"王某","sex":1,"age_years":61,"casualties":3,"scene":"深南大道","reason":{"l1":"trauma","l2":"traffic","zh":"创伤 / 交通伤","en":"Trauma / Traffic accident"}}"#,
+    );
+    wrote(
+        25_000,
+        2,
+        r#"{"scene":"深南大道 1 号","pickup":"北门","contact_number":"0755-88886666","age_years":null}"#,
+    );
+    wrote(
+        600_000,
+        3,
+        r#"{"pickup":null,"chief_complaint":"胸痛半小时"}"#,
+    );
+    let (code, zh, en) = (
+        "emergency".to_owned(),
+        "急救".to_owned(),
+        "Emergency".to_owned(),
+    );
+    script.push(
+        600_001,
+        EventKind::CallClassified {
+            by: by.clone(),
+            code,
+            zh,
+            en,
+        },
+    );
+    let text = String::from("家属在路口");
+    script.push(
+        600_002,
+        EventKind::NoteAdded {
+            by: by.clone(),
+            text,
+        },
+    );
+    let record = fold(&script.events);
+    assert_valid(&record);
+    let person = record.person.clone().unwrap();
+    assert_eq!(
+        (person.name.as_deref(), person.age_years),
+        (Some("王某"), None)
+    );
+    assert_eq!(
+        record.reason.clone().unwrap().l2.as_deref(),
+        Some("traffic")
+    );
+    let contact = record.contact.clone().unwrap();
+    assert_eq!(
+        (contact.number.as_deref(), &contact.by),
+        (Some("0755-88886666"), &by)
+    );
+    let form = record.form.clone().unwrap();
+    assert_eq!(
+        (form.revision, form.scene.as_deref(), form.pickup),
+        (3, Some("深南大道 1 号"), None)
+    );
+    // Backwards through the changes: the form as it stood first.
+    let before: Vec<_> = form
+        .changes
+        .iter()
+        .map(|c| c.replaced.scene.as_deref())
+        .collect();
+    assert_eq!(before, [None, Some("深南大道"), None]);
+    assert_eq!(form.changes[1].replaced.age_years, Some(61));
+    assert_eq!(form.changes[2].replaced.pickup.as_deref(), Some("北门"));
+    let places: Vec<_> = record
+        .locations
+        .iter()
+        .filter(|l| l.source == "seat")
+        .map(|l| l.id.as_str())
+        .collect();
+    assert_eq!(places, ["scene"], "once each; what was cleared is gone");
+    assert_eq!(record.call_type.clone().unwrap().code, "emergency");
+    assert_eq!(record.notes[0].text, "家属在路口");
+    let stored = serde_json::to_value(&record).unwrap();
+    let read: CallRecord = serde_json::from_value(stored).unwrap();
+    assert_eq!(read, record, "a stored record can be folded further");
 }

@@ -96,6 +96,32 @@ async fn ends_by_button(demo: &Demo, page: &mut Chromium, call: &Value) {
     .await;
 }
 
+/// The form of the ended call, from its record's button: two fields, a reason and the type; the record shows them.
+async fn writes_the_form(demo: &Demo, page: &mut Chromium, call: &Value) {
+    let id = call["call"].as_str().unwrap();
+    page.press(&format!("#records [data-key='{id}']")).await;
+    page.until(&format!(
+        "document.querySelector(\"#records [data-key='{id}'][aria-current=true]\") && document.querySelector('#record [data-act=form]')"
+    ))
+    .await;
+    page.press("#record [data-act=form]").await;
+    page.until("document.querySelector('#ask.wide[open] [name=patient_name]')")
+        .await;
+    page.look("const set = (name, value) => { document.querySelector(`#ask [name=${name}]`).value = value; }; set('patient_name', '王某'); set('casualties', '2'); set('reason', 'trauma/traffic'); set('call_type', 'emergency'); set('scene', '深南大道<b>1</b>号'); 0").await;
+    page.press("#ask-yes").await;
+    let sheet = demo
+        .until(&format!("/calls/{id}/form"), "the form", |sheet| {
+            (sheet["revision"] == 1 && sheet["call_type"].is_object()).then(|| sheet.clone())
+        })
+        .await;
+    assert_eq!(sheet["form"]["patient_name"], "王某");
+    assert_eq!(sheet["form"]["casualties"], 2);
+    assert_eq!(sheet["form"]["reason"]["zh"], "创伤 / 交通伤");
+    assert_eq!(sheet["call_type"]["code"], "emergency");
+    page.until("['王某 · 2 人', '创伤 / 交通伤', '急救', '深南大道<b>1</b>号'].every((text) => [...document.querySelectorAll('#record dd')].some((e) => e.textContent === text))")
+        .await;
+}
+
 async fn plays_with_two_lanes(page: &mut Chromium) {
     page.until("document.querySelectorAll('#record .lanes canvas').length === 2")
         .await;
@@ -142,6 +168,8 @@ async fn the_page_shows_calls_live_obeys_its_buttons_and_plays_the_recording_in_
     plays_with_two_lanes(&mut page).await;
     page.press(&format!("{} [data-act=ready]", card("802")))
         .await;
+
+    writes_the_form(&demo, &mut page, &call).await;
 
     // The next: a third party and the supervisor's ear.
     let call = demo.call("second call", talks).await;

@@ -17,6 +17,7 @@ mod audio_recording;
 mod call_record;
 mod check;
 mod config;
+mod config_forms;
 mod config_menus;
 mod deliver;
 mod demo;

@@ -76,6 +76,7 @@ fn policy() -> Policy {
         shared_numbers: Vec::new(),
         screening: Default::default(),
         menus: Default::default(),
+        forms: Default::default(),
         language: String::from("zh-CN"),
         allow_faults: false,
         recording: false,

@@ -73,30 +73,31 @@ export function tell(text, bad = false) {
 }
 
 /// Ask the API. A refusal is an Error with the server's own words.
-export async function api(method, path, body) {
+export async function api(method, path, body, headers = {}) {
   let r;
   try {
-    r = await fetch(`/api/v1${path}`, { method, headers: body ? { 'content-type': 'application/json' } : {}, body: body && JSON.stringify(body) });
+    r = await fetch(`/api/v1${path}`, { method, headers: body ? { 'content-type': 'application/json', ...headers } : headers, body: body && JSON.stringify(body) });
   } catch { throw new Error(t().no_server); }
   if (r.ok) return r.status === 204 ? null : r.json();
   const p = await r.json().catch(() => ({ detail: r.statusText }));
   if (r.status === 401) throw new Error(t().signed_out);
-  throw new Error(`${t().problem[p.code] ?? p.code ?? r.status}: ${p.detail}`);
+  throw Object.assign(new Error(`${t().problem[p.code] ?? p.code ?? r.status}: ${p.detail}`), { status: r.status });
 }
 
 let asked = null;
-/// Ask a person: fields are {name, label, value, choices}. The answer is carried out by `run`; a refusal is shown and can be
+/// Ask a person: fields are {name, label, value, choices, optional}. The answer is carried out by `run`; a refusal is shown and can be
 /// corrected. `alive` tells whether what it is about still exists; when not, the question goes away.
-export function ask({ title, fields = [], yes, stop = false, alive = () => true, run }) {
+export function ask({ title, fields = [], yes, stop = false, wide = false, alive = () => true, run }) {
   const box = $('ask');
   asked = { alive };
+  box.className = wide ? 'wide' : '';
   $('ask-title').textContent = title;
   $('ask-error').textContent = '';
   $('ask-yes').textContent = yes; $('ask-yes').className = stop ? 'main stop' : 'main'; $('ask-yes').hidden = !run;
   $('ask-no').textContent = run ? t().no : t().ok;
   const inputs = fields.map((f) => f.choices
     ? el('select', { name: f.name }, f.choices.map(([value, text]) => el('option', { value, textContent: text, selected: value === f.value })))
-    : el('input', { name: f.name, value: f.value ?? '', required: true, autocomplete: 'off', maxLength: 120, inputMode: f.kind ?? 'text' }));
+    : el('input', { name: f.name, value: f.value ?? '', required: !f.optional, autocomplete: 'off', maxLength: 120, inputMode: f.kind ?? 'text' }));
   $('ask-fields').replaceChildren(...fields.map((f, n) => f.shown ?? el('label', {}, f.label, inputs[n])));
   $('ask-no').onclick = () => box.close();
   box.onclose = () => { asked = null; };

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::check_forms::Forms;
 use super::check_marks::Marks;
 use super::check_route::Routes;
 use crate::call::{Arrival, Cause, Ingress, LegEvent, Mode};
@@ -110,6 +111,7 @@ pub(super) struct Checker {
     /// What supervisors' commands asked for: the one of this step, and those that were accepted.
     pub(super) asking: Option<(CallId, SeatId, Mode)>,
     pub(super) asked: BTreeMap<(CallId, SeatId), Mode>,
+    pub(super) forms: Forms,
 }
 
 impl Checker {
@@ -210,6 +212,7 @@ impl Checker {
     pub(super) fn before(&mut self, input: &Input) {
         self.now = input.at;
         self.marks.before(input);
+        self.forms.before(input);
         self.expected = None;
         self.reopening = None;
         self.ended = None;
@@ -380,6 +383,7 @@ impl Checker {
         self.check_silence()?;
         self.check_view(view)?;
         self.marks.check_view(view)?;
+        self.forms.check_view(view)?;
         self.check_order(view)?;
         self.check_seats(view)?;
         self.check_alarms(view, policy)?;
@@ -397,6 +401,7 @@ impl Checker {
             return Err((8, format!("event id {} came twice", event.id)));
         }
         self.marks.take(event)?;
+        self.forms.take(event)?;
         let Some(call) = event.call else {
             self.routes.take(event, None, false);
             return self.take_event_of_no_call(event);

@@ -13,6 +13,7 @@
 mod chance;
 mod check;
 mod check_calls;
+mod check_forms;
 mod check_marks;
 mod check_route;
 mod check_seats;

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::Violation;
 use super::network::{End, FarAct};
 use super::world::{Happening, MENU_NUMBER, World};
-use crate::call::{Arrival, DialogState, Ingress, KeyPath};
+use crate::call::{Arrival, DialogState, FormChange, Ingress, KeyPath};
 use crate::id::{CallBackId, CallId, CommandId, DestinationId, LegId, MarkId, SeatId, TrunkId};
 use crate::switch::{
     Actor, AlarmCode, Command, CommandReply, DispatchReport, Effect, Event, EventKind, Finding,
@@ -502,9 +502,55 @@ impl World {
             // Now and then when the talk is over already.
             let after = self.chance.tail(60_000);
             let reason = String::from("骚扰");
-            self.commands(after, by, Command::ProposeVerdict { call, reason });
+            self.commands(after, by.clone(), Command::ProposeVerdict { call, reason });
         }
+        self.writes(call, &by);
         self.supervisor_listens(call, 15);
+    }
+
+    /// The seat fills the form in, or leaves it; others write too, some for a revision that is no more.
+    fn writes(&mut self, call: CallId, by: &Actor) {
+        const PATCHES: [&str; 6] = [
+            r#"{"patient_name":"王某","sex":1,"age_years":61}"#,
+            r#"{"scene":"深南大道","pickup":"北门"}"#,
+            r#"{"pickup":null,"sex":2}"#,
+            r#"{"reason":{"l1":"trauma","l2":"traffic"},"casualties":3}"#,
+            r#"{"contact_number":"0755-88886666"}"#,
+            r#"{"age_years":131}"#,
+        ];
+        if self.chance.percent(50) {
+            return;
+        }
+        for _ in 0..1 + self.chance.below(4) {
+            let by = match self.chance.below(6) {
+                0 => self.any_supervisor(),
+                1 => Actor::Seat(SeatId::from("800")),
+                2 => Actor::Module(DestinationId::from("emr")),
+                _ => by.clone(),
+            };
+            let patch = self.chance.pick(&PATCHES).copied().unwrap_or("{}");
+            let patch = serde_json::from_str(patch).unwrap_or_default();
+            let change = Box::new(FormChange::from_patch(patch).unwrap_or_default());
+            let read = self.chance.percent(30);
+            let revision = read.then(|| self.chance.below(3));
+            let after = self.chance.tail(60_000);
+            let command = match self.chance.below(8) {
+                0 => Command::Classify {
+                    call,
+                    code: String::from("urge"),
+                },
+                1 => Command::AddNote {
+                    call,
+                    text: String::from("家属在路口"),
+                },
+                _ => Command::FillForm {
+                    call,
+                    revision,
+                    change,
+                },
+            };
+            self.commands(after, by, command);
+        }
     }
 
     fn supervisor_judges(&mut self, mark: MarkId) {

@@ -54,6 +54,8 @@ pub enum Plant {
     JournalLosesInput,
     /// 7: the picture shows another state than the Events tell.
     StateDriftsFromEvents,
+    /// 7: what people wrote on a call is gone.
+    WordsLost,
     /// 8: a repeated delivery gets a new id.
     RepeatGetsNewId,
     /// 8: an Event is passed over by the delivery.
@@ -98,7 +100,7 @@ impl Plant {
             | Self::QueueIgnored
             | Self::SupervisorNotHeldBack => 4,
             Self::OfferWaitsForEnrichment => 6,
-            Self::JournalLosesInput | Self::StateDriftsFromEvents => 7,
+            Self::JournalLosesInput | Self::StateDriftsFromEvents | Self::WordsLost => 7,
             Self::RepeatGetsNewId | Self::RevisionLost => 8,
             Self::LegInTwoCalls | Self::AlarmForgotten => 9,
             Self::DeafParty | Self::SupervisorHeard | Self::LeavingEndsRest => 10,
@@ -107,7 +109,7 @@ impl Plant {
     }
 
     /// All of them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: &[Self] = &[
         Self::MarkedNotOffered,
         Self::LoserRingsOn,
         Self::LoserPunished,
@@ -131,6 +133,7 @@ impl Plant {
         Self::OfferWaitsForEnrichment,
         Self::JournalLosesInput,
         Self::StateDriftsFromEvents,
+        Self::WordsLost,
         Self::RepeatGetsNewId,
         Self::RevisionLost,
         Self::LegInTwoCalls,
@@ -254,6 +257,7 @@ impl Plant {
             | Self::SupervisorNotHeldBack
             | Self::JournalLosesInput
             | Self::StateDriftsFromEvents
+            | Self::WordsLost
             | Self::RepeatGetsNewId
             | Self::RevisionLost => {}
         }
@@ -304,6 +308,7 @@ impl Plant {
             Self::SupervisorNotHeldBack => {
                 |state| seats_get(state, "role", &serde_json::json!("dispatcher"))
             }
+            Self::WordsLost => |state| state["sheets"] = serde_json::json!({}),
             Self::TimerHangsUp
             | Self::MenuEndsNowhere
             | Self::LoserRingsOn

@@ -486,6 +486,7 @@ fn policy(chance: &mut Chance) -> Policy {
         shared_numbers: vec![String::from("+8675588880000")],
         screening: crate::screen::Bounds::default(),
         menus: menus(),
+        forms: std::sync::Arc::default(),
         timers: Timers::default(),
         seats,
         language: String::from("zh-CN"),

@@ -6,6 +6,7 @@
 
 mod commands;
 mod exhaustive;
+mod form;
 mod joining;
 mod ledger;
 mod listening;
@@ -81,6 +82,7 @@ pub(super) fn policy() -> Policy {
         shared_numbers: vec![String::from("+8675588880000")],
         screening: crate::screen::Bounds::default(),
         menus: crate::ivr::Menus::default(),
+        forms: std::sync::Arc::default(),
         language: String::from("zh-CN"),
         allow_faults: false,
         recording: true,

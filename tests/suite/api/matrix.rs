@@ -71,6 +71,31 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         r#"{"outcome":"误拨"}"#,
         "seat supervisor",
     ),
+    ("GET", "/api/v1/form_lists", "", "seat supervisor module"),
+    (
+        "GET",
+        "/api/v1/calls/{call}/form",
+        "",
+        "seat supervisor module",
+    ),
+    (
+        "PATCH",
+        "/api/v1/calls/{call}/form",
+        r#"{"casualties":2,"scene":null}"#,
+        "seat supervisor module",
+    ),
+    (
+        "PUT",
+        "/api/v1/calls/{call}/type",
+        r#"{"code":"urge"}"#,
+        "seat supervisor module",
+    ),
+    (
+        "POST",
+        "/api/v1/calls/{call}/notes",
+        r#"{"text":"家属在路口等"}"#,
+        "seat supervisor module",
+    ),
     ("GET", "/api/v1/marks", "", "seat supervisor"),
     (
         "POST",

@@ -328,6 +328,8 @@ fn written_view(talking: CallId, waiting: CallId, call_back: CallBackId) -> View
         seat: seat.map(SeatId::from),
         joined_with: Vec::new(),
         screen: firstring::switch::ScreenView::default(),
+        form_revision: 0,
+        call_type: None,
         incident_id: None,
         legs: vec![LegView {
             leg: LegId(Uuid::now_v7()),
