@@ -16,7 +16,10 @@ use serde::{Deserialize, Serialize};
 use super::Cause;
 use crate::id::{CallId, LegId, MenuId, PlayId, PromptId, SeatId};
 use crate::ivr::Walk;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
+
+/// The same key by the other path within this is the same press.
+const SAME_PRESS_SPAN: Millis = Millis(1000);
 
 /// Where a call stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +65,16 @@ pub struct KeyPress {
     pub digit: char,
     pub path: KeyPath,
     pub at: Timestamp,
+}
+
+impl KeyPress {
+    /// The same key by the other path at nearly the same time: a phone that sends each key both ways.
+    #[must_use]
+    pub fn is_echo_of(self, before: Self) -> bool {
+        self.digit == before.digit
+            && self.path != before.path
+            && self.at < before.at + SAME_PRESS_SPAN
+    }
 }
 
 /// How a key reached us.
@@ -177,8 +190,8 @@ impl Join {
 pub enum SeatTone {
     Quiet,
     RingBack,
-    /// The third party could not be reached.
-    Failed {
+    /// One that ends by itself: the third party could not be reached, or a star code was heard.
+    Once {
         play: PlayId,
     },
 }

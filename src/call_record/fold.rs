@@ -173,6 +173,7 @@ impl CallRecord {
             | EventKind::OfferDecided { .. }
             | EventKind::SeatStateChanged { .. }
             | EventKind::DigitReceived { .. }
+            | EventKind::StarCode { .. }
             | EventKind::CommandGiven { .. }
             | EventKind::TrunkUp { .. }
             | EventKind::TrunkDown { .. }

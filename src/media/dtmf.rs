@@ -12,6 +12,10 @@ const LOST_END_US: i64 = 200_000;
 const QUEUE_MAX: usize = 16;
 /// Shortest event we send, in samples (40 ms; ITU-T Q.24 asks receivers to take it).
 const SHORTEST: u16 = 320;
+/// Event code of `*`.
+const STAR: u8 = 10;
+/// A star code without a further press ends after this.
+const CODE_SPAN_US: i64 = 5_000_000;
 /// Ticks of pause after an event.
 const PAUSE_TICKS: u8 = 3;
 
@@ -31,6 +35,52 @@ impl Key {
     #[must_use]
     pub const fn duration_ms(&self) -> u32 {
         self.duration / 8
+    }
+}
+
+/// Keeps the star codes of a seat's phone from those who hear it: a `*` and the presses after it are told, and passed on to nobody.
+///
+/// ```text
+/// Off --watch--> Watching --press of *--> Hiding --watch, or 5 s without a press--> Watching
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Veil {
+    watching: bool,
+    hiding_until_us: Option<i64>,
+    /// Timestamps of the last presses hidden: their end comes three times, also after the code was complete.
+    hidden: [Option<u32>; 4],
+    next: usize,
+}
+
+impl Veil {
+    /// From now on a `*` begins a code; one that is under way is complete.
+    pub fn watch(&mut self) {
+        self.watching = true;
+        self.hiding_until_us = None;
+    }
+
+    /// Whether this event packet belongs to a code.
+    pub fn hides(&mut self, timestamp: u32, payload: &[u8], now_us: i64) -> bool {
+        if self.has_hidden(timestamp) {
+            return true;
+        }
+        let is_star = payload.first() == Some(&STAR);
+        let is_hiding = self.hiding_until_us.is_some_and(|until| now_us < until);
+        if !self.watching || !(is_star || is_hiding) {
+            return false;
+        }
+        self.hiding_until_us = Some(now_us + CODE_SPAN_US);
+        if let Some(slot) = self.hidden.get_mut(self.next) {
+            *slot = Some(timestamp);
+        }
+        self.next = (self.next + 1) % self.hidden.len();
+        true
+    }
+
+    /// Whether the press that began at this timestamp was one of a code.
+    #[must_use]
+    pub fn has_hidden(&self, timestamp: u32) -> bool {
+        self.hidden.contains(&Some(timestamp))
     }
 }
 
@@ -247,6 +297,29 @@ pub fn event_of(digit: char) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_star_and_what_follows_it_are_hidden_until_the_code_is_complete_or_time_is_up() {
+        let mut veil = Veil::default();
+        let (star, one) = ([10, 0, 0, 160], [1, 0, 0, 160]);
+        assert!(!veil.hides(100, &star, 0), "nobody watches");
+        veil.watch();
+        assert!(!veil.hides(200, &one, 0), "a key alone is for the others");
+        assert!(veil.hides(300, &star, 0));
+        assert!(veil.hides(400, &one, 4_900_000));
+        veil.watch();
+        assert!(
+            veil.hides(400, &one, 5_000_000),
+            "the end of the last press comes again"
+        );
+        assert!(!veil.hides(500, &one, 5_000_001), "the code is complete");
+        assert!(veil.hides(600, &star, 6_000_000));
+        assert!(
+            !veil.hides(700, &one, 11_000_000),
+            "5 s later it is a key like any"
+        );
+        assert!(veil.has_hidden(600) && !veil.has_hidden(700));
+    }
     use proptest::prelude::*;
 
     fn payload(event: u8, duration: u16, ended: bool) -> [u8; 4] {

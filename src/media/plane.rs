@@ -216,22 +216,18 @@ impl Plane {
                 Some(place) => inner.order(place.worker, Order::Stop { leg }),
                 None => directory.drop_play(call, leg),
             },
+            MediaCommand::StarCodes { leg } => {
+                if let Some(place) = directory.place_of(leg) {
+                    inner.order(place.worker, Order::StarCodes { leg });
+                }
+            }
             MediaCommand::Move { leg, to } => inner.move_leg(&mut directory, leg, to),
             MediaCommand::Join { host } => {
                 directory.note_command(host);
                 inner.move_legs(&mut directory, call, host);
             }
             MediaCommand::Part => inner.part(&mut directory, call),
-            MediaCommand::Close => {
-                if directory.close_call(call) {
-                    let at_us = now_us();
-                    inner.tell_recorder(&mut directory, TapControl::Close { call, at_us });
-                }
-                if let Some(worker) = directory.known_worker_of(call) {
-                    inner.order(worker, Order::CloseCall { call });
-                }
-                directory.forget_if_done(call);
-            }
+            MediaCommand::Close => inner.close(&mut directory, call),
         }
     }
 
@@ -364,6 +360,17 @@ impl Inner {
             // The watch thread alarms a worker that does not take its orders.
             tracing::error!(worker, "media worker takes no orders");
         }
+    }
+
+    fn close(&self, directory: &mut Directory, call: CallId) {
+        if directory.close_call(call) {
+            let at_us = now_us();
+            self.tell_recorder(directory, TapControl::Close { call, at_us });
+        }
+        if let Some(worker) = directory.known_worker_of(call) {
+            self.order(worker, Order::CloseCall { call });
+        }
+        directory.forget_if_done(call);
     }
 
     fn player(&self, play: PlayId, sounds: &[Sound], repeat: bool) -> Player {

@@ -51,6 +51,9 @@ pub enum MediaCommand {
     },
     /// Stop the leg's playback.
     Stop { leg: LegId },
+    /// A `*` of this leg begins a star code from now on, and one under way is complete: its keys are told to the switch
+    /// and heard by nobody.
+    StarCodes { leg: LegId },
     /// The leg belongs to another call from now on (gap <= 40 ms); its tracks end here.
     Move { leg: LegId, to: CallId },
     /// The call's legs, present and to come, are in the media of `host` from now on (gap <= 40 ms): its matrix names

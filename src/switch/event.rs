@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::input::{Actor, DispatchReport, Finding, SealedRecording};
+use super::input::{Actor, Command, DispatchReport, Finding, SealedRecording};
+use super::star::StarResult;
 use crate::acd::{Held, Rule};
 use crate::call::{Arrival, Cause, FormChange, Mode};
 use crate::id::{
@@ -202,6 +203,16 @@ pub enum EventKind {
     CallParted { with: CallId, into: CallId },
     #[serde(rename = "dtmf.received")]
     DigitReceived { leg: LegId, digit: char },
+    /// A seat keyed a star code; what it did says its own events.
+    #[serde(rename = "seat.star_code")]
+    StarCode {
+        seat: SeatId,
+        code: String,
+        result: StarResult,
+        /// What it stands for, obeyed or refused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        command: Option<Box<Command>>,
+    },
     /// A leg that was told to end did not report its end in time and was forgotten; it belongs to no state any more.
     #[serde(rename = "leg.dropped")]
     LegDropped { leg: LegId, party: String },

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 
+use super::star::STAR_HINTS;
 use super::timers::TimerKey;
 use super::{EventKind, MediaCommand, Sound, Switch};
 use crate::call::{Announcement, Hearing, SeatTone, Spoken};
@@ -88,7 +89,7 @@ impl Switch {
         let Some(talking) = self.call_mut(call).and_then(|c| c.talking_mut()) else {
             return;
         };
-        if talking.tone == (SeatTone::Failed { play }) {
+        if talking.tone == (SeatTone::Once { play }) {
             talking.tone = SeatTone::Quiet;
             self.refresh_tones(call);
         }
@@ -283,12 +284,13 @@ impl Switch {
     }
 }
 
-/// Every announcement that callers may hear: files of these names must be in the language's folder.
+/// Every announcement that callers and seats may hear in a call: files of these names must be in the language's folder.
 #[must_use]
 pub fn prompts_played() -> BTreeSet<PromptId> {
-    let named = [GREETING, EDUCATION, LINE_FAULT, STILL_WAITING].map(String::from);
+    let callers = [GREETING, EDUCATION, LINE_FAULT, STILL_WAITING];
+    let named = callers.into_iter().chain(STAR_HINTS).map(String::from);
     let positions = (0..=POSITION_MANY).flat_map(|position| position_clips(position).1);
-    named.into_iter().chain(positions).map(PromptId).collect()
+    named.chain(positions).map(PromptId).collect()
 }
 
 /// The prompt's name and its clips in order.

@@ -15,8 +15,6 @@ use crate::time::Millis;
 
 /// The prompts of one node are shorter; media that reports no end by then is at fault.
 const PROMPTS_SPAN_MAX: Millis = Millis::from_secs(30);
-/// The same key by the other path within this is the same press.
-const SAME_PRESS_SPAN: Millis = Millis(1000);
 
 impl Switch {
     /// The menu that the dialled number, the trunk and the hour lead into. The emergency line has none.
@@ -71,16 +69,23 @@ impl Switch {
 
     /// A key of any leg; a caller's may lead on in his menu.
     pub(super) fn digit(&mut self, call: CallId, leg: LegId, digit: char, path: KeyPath) {
-        self.say(call, EventKind::DigitReceived { leg, digit });
         let at = self.now;
+        let press = KeyPress { digit, path, at };
+        if self.star_key(call, leg, press) {
+            return;
+        }
+        self.say(call, EventKind::DigitReceived { leg, digit });
         let Some(open) = self.call_mut(call).filter(|c| c.caller_leg == Some(leg)) else {
             return;
         };
         let Some(menu) = open.in_menu_mut() else {
             return;
         };
-        let press = KeyPress { digit, path, at };
-        if menu.key.take().is_some_and(|before| is_echo(before, press)) {
+        if menu
+            .key
+            .take()
+            .is_some_and(|before| press.is_echo_of(before))
+        {
             return;
         }
         menu.key = Some(press);
@@ -198,11 +203,4 @@ impl Switch {
             },
         );
     }
-}
-
-/// Phones that send a key both ways press it once.
-fn is_echo(before: KeyPress, press: KeyPress) -> bool {
-    before.digit == press.digit
-        && before.path != press.path
-        && press.at < before.at + SAME_PRESS_SPAN
 }

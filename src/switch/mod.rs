@@ -34,6 +34,7 @@ mod routing;
 mod screening;
 mod seats;
 mod snapshot;
+mod star;
 mod supervise;
 mod talk;
 mod timers;
@@ -64,6 +65,7 @@ pub use input::{
 pub use policy::{Centre, Policy, QueuePolicy, SeatPolicy, Timers, TrunkPolicy};
 pub use screening::marks_of;
 pub use snapshot::SnapshotError;
+pub use star::{STAR_CODES, StarCode, StarResult};
 pub use view::{
     AlarmView, BurstView, CallBackView, CallMark, CallState, CallView, LegView, MarkView, NearView,
     ScoreView, ScreenView, SeatState, SeatView, TrunkView, View,
@@ -106,6 +108,9 @@ pub struct Switch {
     seats: BTreeMap<SeatId, acd::Seat>,
     trunks: BTreeMap<TrunkId, Trunk>,
     call_backs: BTreeMap<CallBackId, CallBack>,
+    /// Star codes that seats are keying.
+    #[serde(default)]
+    stars: BTreeMap<LegId, star::Dialled>,
     #[serde(default)]
     screening: Screening,
     #[serde(default)]
@@ -162,6 +167,7 @@ impl Switch {
             seats: BTreeMap::new(),
             trunks: BTreeMap::new(),
             call_backs: BTreeMap::new(),
+            stars: BTreeMap::new(),
             screening: Screening::default(),
             sheets: Sheets::default(),
             alarms: Vec::new(),
@@ -312,6 +318,7 @@ impl Switch {
         };
         let fact = state.on_event(event);
         let party = state.party.clone();
+        let has_answered = fact == LegFact::Answered;
         match fact {
             LegFact::Noted => {}
             LegFact::Misfit { what } => self.misfit(what),
@@ -328,6 +335,9 @@ impl Switch {
                 Party::Third { .. } => self.third_fact(call, leg, fact),
                 Party::Listener(seat) => self.listener_fact(call, leg, &seat, fact),
             },
+        }
+        if has_answered {
+            self.watch_star_codes(leg);
         }
     }
 

@@ -299,7 +299,7 @@ impl Switch {
             return;
         };
         if let Some(play) = self.play_to(call, leg, vec![Sound::Busy; BUSY_CYCLES], false) {
-            self.set_seat_tone(call, SeatTone::Failed { play });
+            self.set_seat_tone(call, SeatTone::Once { play });
         }
     }
 }

@@ -295,7 +295,7 @@ impl Switch {
                 self.command_media(call, MediaCommand::Stop { leg });
                 self.set_seat_tone(call, SeatTone::Quiet);
             }
-            SeatTone::Quiet | SeatTone::RingBack | SeatTone::Failed { .. } => {}
+            SeatTone::Quiet | SeatTone::RingBack | SeatTone::Once { .. } => {}
         }
     }
 

@@ -37,6 +37,8 @@ pub(super) enum TimerKey {
     ThirdRing(LegId),
     /// A released leg never reported its end.
     ReleaseGuard(LegId),
+    /// A seat keys nothing more.
+    StarCode(LegId),
     WrapUp(SeatId),
     /// A registration runs out.
     Registration(SeatId),
@@ -65,6 +67,7 @@ impl TimerKey {
             Self::TrunkSilence(_) => "trunk silence",
             Self::ThirdRing(_) => "third party ring",
             Self::ReleaseGuard(_) => "release guard",
+            Self::StarCode(_) => "star code",
             Self::WrapUp(_) => "wrap-up",
             Self::Registration(_) => "registration",
             Self::VerdictEnd(_) => "end of a verdict",
@@ -164,6 +167,7 @@ impl Switch {
             TimerKey::TrunkSilence(leg) => self.trunk_silent(leg),
             TimerKey::ThirdRing(leg) => self.third_rang_out(leg),
             TimerKey::ReleaseGuard(leg) => self.drop_ending_leg(leg),
+            TimerKey::StarCode(leg) => self.star_code_over(leg),
             TimerKey::WrapUp(seat) => self.wrap_up_over(&seat),
             TimerKey::Registration(seat) => self.registration_ran_out(&seat),
             TimerKey::VerdictEnd(mark) => self.verdict_ends(mark),

@@ -33,6 +33,7 @@ mod peers_queue;
 mod peers_screen;
 mod peers_sip;
 mod peers_stage;
+mod peers_star;
 mod peers_supervise;
 mod peers_talk;
 mod scenarios;

@@ -78,6 +78,11 @@ impl Worker {
                     leg.player = None;
                 }
             }),
+            Order::StarCodes { leg } => self.with_leg(leg, |worker, place| {
+                if let Some(leg) = worker.legs.get_mut(place) {
+                    leg.incoming.veil.watch();
+                }
+            }),
             Order::Move { leg, to, worker } => self.move_leg(leg, to, worker),
             Order::CloseCall { call } => self.close_call(call),
             Order::Shutdown => {}

@@ -64,6 +64,7 @@ pub(super) struct Incoming {
     /// Its audio of this tick.
     pub(super) frame: Frame,
     pub(super) keys: dtmf::Detector,
+    pub(super) veil: dtmf::Veil,
     /// Last valid packet, or when waiting for one began.
     pub(super) heard_us: i64,
     started: bool,
@@ -102,6 +103,8 @@ pub(super) struct Taken {
 pub(super) enum What {
     Audio,
     Event,
+    /// An event of a star code.
+    Code,
     Noise,
 }
 

@@ -43,6 +43,10 @@ pub(crate) enum Order {
     Stop {
         leg: LegId,
     },
+    /// A `*` of this leg begins a star code; one that is under way is complete.
+    StarCodes {
+        leg: LegId,
+    },
     /// To a call of this worker, or of another.
     Move {
         leg: LegId,
@@ -68,6 +72,7 @@ impl Order {
             | Self::Track { leg, .. }
             | Self::Play { leg, .. }
             | Self::Stop { leg }
+            | Self::StarCodes { leg }
             | Self::Move { leg, .. } => Some(*leg),
             Self::Open { .. }
             | Self::Matrix { .. }

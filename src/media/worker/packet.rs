@@ -22,9 +22,19 @@ impl Worker {
         };
         self.counts.packets_in += 1;
         let datagram = self.buffer.get(..length).unwrap_or(&[]);
-        let Some(taken) = leg.take(datagram, from, now_us, &mut self.counts) else {
+        let Some(mut taken) = leg.take(datagram, from, now_us, &mut self.counts) else {
             return;
         };
+        if taken.what == What::Event {
+            let payload = self.buffer.get(taken.payload.clone()).unwrap_or(&[]);
+            if leg
+                .incoming
+                .veil
+                .hides(taken.head.timestamp, payload, now_us)
+            {
+                taken.what = What::Code;
+            }
+        }
         let (id, news, speaks) = (leg.id, leg.heard(now_us), leg.speaks());
         if let Some(news) = news {
             self.tell(id, news);
@@ -39,7 +49,7 @@ impl Worker {
         }
         match taken.what {
             What::Audio => self.on_audio(place, &taken, now_us),
-            What::Event => self.on_event(place, &taken, now_us),
+            What::Event | What::Code => self.on_event(place, &taken, now_us),
             What::Noise => {
                 if let Some(leg) = self.legs.get_mut(place)
                     && let Some(jitter) = &mut leg.incoming.jitter
@@ -54,6 +64,10 @@ impl Worker {
         self.legs.get(place)?.incoming.hearers.get(n).copied()
     }
 
+    fn mixer_of(&self, place: usize, n: usize) -> Option<usize> {
+        self.legs.get(place)?.incoming.mixed_by.get(n).copied()
+    }
+
     /// Forward one packet: 12 bytes of header anew, right before the payload where it lies, then out.
     fn pass_on(&mut self, source: usize, hearer: usize, taken: &Taken, now_us: i64) {
         let Some(leg) = self.legs.get_mut(hearer) else {
@@ -64,6 +78,7 @@ impl Worker {
             What::Audio => Some(session.payload_type),
             What::Event => session.dtmf,
             What::Noise => session.comfort_noise,
+            What::Code => None,
         };
         let Some(payload_type) = payload_type else {
             leg.line.skip(&taken.head);
@@ -73,7 +88,7 @@ impl Worker {
             What::Audio => Kind::Audio {
                 samples: u32::try_from(taken.payload.len()).unwrap_or(0),
             },
-            What::Event | What::Noise => Kind::Mark,
+            What::Event | What::Code | What::Noise => Kind::Mark,
         };
         let Some(mut head) = leg.line.forward(now_us, &taken.head, kind) else {
             self.counts.stale += 1;
@@ -135,13 +150,9 @@ impl Worker {
         let Some(leg) = self.legs.get(place) else {
             return;
         };
-        let id = leg.id;
+        let (id, is_code) = (leg.id, leg.incoming.veil.has_hidden(key.timestamp));
         let mut n = 0;
-        while let Some(hearer) = self
-            .legs
-            .get(place)
-            .and_then(|leg| leg.incoming.mixed_by.get(n).copied())
-        {
+        while let Some(hearer) = self.mixer_of(place, n).filter(|_| !is_code) {
             n += 1;
             let Some(hearer) = self.legs.get_mut(hearer) else {
                 continue;

@@ -8,11 +8,11 @@ use super::check_forms::Forms;
 use super::check_marks::Marks;
 use super::check_route::Routes;
 use crate::call::{Arrival, Cause, Ingress, LegEvent, Mode};
-use crate::id::{CallBackId, CallId, EventId, LegId, PlayId, SeatId, TrunkId};
+use crate::id::{CallBackId, CallId, CommandId, EventId, LegId, PlayId, SeatId, TrunkId};
 use crate::matrix::Matrix;
 use crate::switch::{
-    AlarmCode, CallState, Effect, Event, EventKind, Input, InputKind, MediaEvent, Outcome, Policy,
-    Switch, TrunkChange, View,
+    Actor, AlarmCode, CallState, Effect, Event, EventKind, Input, InputKind, MediaEvent, Outcome,
+    Policy, StarResult, Switch, TrunkChange, View,
 };
 use crate::time::Timestamp;
 
@@ -112,6 +112,30 @@ pub(super) struct Checker {
     pub(super) asking: Option<(CallId, SeatId, Mode)>,
     pub(super) asked: BTreeMap<(CallId, SeatId), Mode>,
     pub(super) forms: Forms,
+}
+
+/// A star code's last key is the command that it stood for.
+fn as_commanded(input: &Input, events: &[Event]) -> Input {
+    let obeyed = events.iter().find_map(|event| {
+        let EventKind::StarCode {
+            seat,
+            result: StarResult::Done,
+            command: Some(command),
+            ..
+        } = &event.kind
+        else {
+            return None;
+        };
+        Some(InputKind::Command {
+            id: CommandId(event.id.0),
+            by: Actor::Seat(seat.clone()),
+            command: (**command).clone(),
+        })
+    });
+    Input {
+        at: input.at,
+        kind: obeyed.unwrap_or_else(|| input.kind.clone()),
+    }
 }
 
 impl Checker {
@@ -352,6 +376,7 @@ impl Checker {
         view: &View,
         policy: &Policy,
     ) -> Verdict {
+        let input = &as_commanded(input, events);
         self.check_ended_by_right(input, events, effects)?;
         self.routes.policy = Some(policy.clone());
         for event in events {

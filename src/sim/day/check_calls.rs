@@ -260,6 +260,7 @@ impl Checker {
             | MediaCommand::Track { .. }
             | MediaCommand::Play { .. }
             | MediaCommand::Stop { .. }
+            | MediaCommand::StarCodes { .. }
             | MediaCommand::Move { .. }
             | MediaCommand::Join { .. }
             | MediaCommand::Part

@@ -10,8 +10,8 @@ use crate::call::{Arrival, DialogState, FormChange, Ingress, KeyPath};
 use crate::id::{CallBackId, CallId, CommandId, DestinationId, LegId, MarkId, SeatId, TrunkId};
 use crate::switch::{
     Actor, AlarmCode, Command, CommandReply, DispatchReport, Effect, Event, EventKind, Finding,
-    Input, InputKind, MediaCommand, MediaEvent, RecordingEvent, SealedRecording, SeatLink,
-    Strategy, TrunkChange,
+    Input, InputKind, MediaCommand, MediaEvent, RecordingEvent, STAR_CODES, SealedRecording,
+    SeatLink, Strategy, TrunkChange,
 };
 use crate::time::Millis;
 
@@ -360,6 +360,7 @@ impl World {
             | MediaCommand::Track { .. }
             | MediaCommand::Matrix { .. }
             | MediaCommand::Stop { .. }
+            | MediaCommand::StarCodes { .. }
             | MediaCommand::Move { .. }
             | MediaCommand::Join { .. }
             | MediaCommand::Part => {}
@@ -506,6 +507,32 @@ impl World {
         }
         self.writes(call, &by);
         self.supervisor_listens(call, 15);
+        if self.chance.percent(15) {
+            self.keys_star_code(leg);
+        }
+    }
+
+    /// Any code there is, one that is not, or one left half way.
+    fn keys_star_code(&mut self, leg: LegId) {
+        let codes = u32::try_from(STAR_CODES.len()).unwrap_or(0);
+        let n = usize::try_from(self.chance.below(codes + 2)).unwrap_or(0);
+        let mut keys = match STAR_CODES.get(n) {
+            Some(code) if code.argument.is_some() => format!("*{}13900139000#", code.code),
+            Some(code) => format!("*{}", code.code),
+            None => String::from("*77"),
+        };
+        if self.chance.percent(10) {
+            keys.pop();
+        }
+        let mut after = self.chance.tail(10_000);
+        for digit in keys.chars() {
+            let event = MediaEvent::Digit {
+                digit,
+                duration_ms: 100,
+            };
+            self.reaches(after, InputKind::Media { leg, event });
+            after = Millis(after.0 + 200);
+        }
     }
 
     /// The seat fills the form in, or leaves it; others write too, some for a revision that is no more.

@@ -17,6 +17,7 @@ mod restart;
 mod routing;
 mod screening;
 mod seats;
+mod star;
 mod supervising;
 mod talking;
 mod waiting;
