@@ -41,7 +41,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(close_call_back))
 }
 
-fn id<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, Problem> {
+pub(super) fn id<T: std::str::FromStr>(what: &str, text: &str) -> Result<T, Problem> {
     text.parse().map_err(|_| Problem::unknown(what, text))
 }
 

@@ -6,6 +6,7 @@ mod calls;
 mod commands;
 mod evidence;
 mod form;
+mod handling;
 mod live;
 mod marks;
 mod ops;
@@ -173,6 +174,7 @@ fn versioned() -> OpenApiRouter<Arc<App>> {
         .nest(
             "/api/v1",
             calls::routes()
+                .merge(handling::routes())
                 .merge(records::routes())
                 .merge(recordings::routes())
                 .merge(marks::routes())

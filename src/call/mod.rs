@@ -16,6 +16,6 @@ pub use leg::{
 pub use leg_state::{Hunt, Leg, LegFact, LegState};
 pub use open::{Call, Capture};
 pub use phase::{
-    Announcement, Closing, Hearing, InMenu, Join, KeyPath, KeyPress, MenuHearing, Offer, Phase,
-    SeatTone, Spoken, Talking, Unanswered,
+    Announcement, Closing, Hearing, Hold, HoldBy, InMenu, Join, KeyPath, KeyPress, MenuHearing,
+    Offer, Phase, SeatTone, Spoken, Talking, Unanswered,
 };

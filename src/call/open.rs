@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, InMenu, Ingress, Leg, LegState, Party, Phase, Talking, Unanswered};
+use super::{Cause, Hold, InMenu, Ingress, Leg, LegState, Party, Phase, Talking, Unanswered};
 use crate::id::{CallId, LegId, PlayId, QueueId, RecordingId, SeatId};
 use crate::matrix::Matrix;
 use crate::phone::Number;
@@ -138,6 +138,12 @@ impl Call {
             Phase::Talking(talking) => Some(talking),
             Phase::InMenu(_) | Phase::Unanswered(_) | Phase::Closing(_) => None,
         }
+    }
+
+    /// How its caller is on hold.
+    #[must_use]
+    pub fn hold(&self) -> Option<Hold> {
+        self.talking().and_then(|talking| talking.hold)
     }
 
     /// Signalling is over.

@@ -157,13 +157,32 @@ pub struct Offer {
 pub struct Talking {
     /// The seat and its leg; absent after the seat left the caller with a third party.
     pub seat: Option<(SeatId, LegId)>,
-    /// The seat's phone holds the caller, who hears music.
-    pub music: bool,
+    /// The caller is on hold and hears music.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
     /// What the seat hears of a third party being rung.
     pub tone: SeatTone,
     /// Other calls that talk with it as one.
     #[serde(default, skip_serializing_if = "Join::is_apart")]
     pub join: Join,
+}
+
+/// A caller on hold (保持): he hears music and nobody, and nobody hears him.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    pub since: Timestamp,
+    pub by: HoldBy,
+    /// It has lasted so long that people were told.
+    pub reminded: bool,
+}
+
+/// What put a caller on hold.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HoldBy {
+    Command,
+    /// The seat's phone, by a re-INVITE (RFC 3264 8.4). Only the phone takes it back.
+    Phone,
 }
 
 /// How a talk stands to the other calls of one conversation (合并通话). Both sides name each other.
@@ -189,6 +208,8 @@ impl Join {
 #[serde(tag = "tone", rename_all = "snake_case")]
 pub enum SeatTone {
     Quiet,
+    /// Silence in packets, while its caller is on hold and nobody else talks: phones end calls that bring none.
+    Hush,
     RingBack,
     /// One that ends by itself: the third party could not be reached, or a star code was heard.
     Once {
@@ -223,7 +244,7 @@ impl Talking {
     pub const fn with_seat(seat: SeatId, leg: LegId) -> Self {
         Self {
             seat: Some((seat, leg)),
-            music: false,
+            hold: None,
             tone: SeatTone::Quiet,
             join: Join::Apart,
         }
@@ -234,7 +255,7 @@ impl Talking {
     pub const fn without_seat() -> Self {
         Self {
             seat: None,
-            music: false,
+            hold: None,
             tone: SeatTone::Quiet,
             join: Join::Apart,
         }

@@ -122,6 +122,16 @@ impl CallRecord {
                 }
             }
             EventKind::CallParted { with, .. } => self.parted(at, *with),
+            EventKind::CallHeld { .. } => {
+                if let Some(stay) = self.seats.iter_mut().rev().find(|stay| stay.talks()) {
+                    stay.held_since.get_or_insert(at);
+                }
+            }
+            EventKind::CallResumed { .. } => {
+                for stay in &mut self.seats {
+                    stay.resume(at);
+                }
+            }
             EventKind::WaitExceeded { .. } => {
                 self.times.wait_exceeded.get_or_insert(at);
             }
@@ -174,6 +184,7 @@ impl CallRecord {
             | EventKind::SeatStateChanged { .. }
             | EventKind::DigitReceived { .. }
             | EventKind::StarCode { .. }
+            | EventKind::HoldExceeded { .. }
             | EventKind::CommandGiven { .. }
             | EventKind::TrunkUp { .. }
             | EventKind::TrunkDown { .. }
@@ -322,6 +333,8 @@ impl CallRecord {
             release_at: None,
             ring_ms: None,
             talk_ms: None,
+            hold_ms: None,
+            held_since: None,
             result: "ringing".to_owned(),
             cause: None,
         });
@@ -362,6 +375,8 @@ impl CallRecord {
             release_at: None,
             ring_ms: None,
             talk_ms: None,
+            hold_ms: None,
+            held_since: None,
             result: "answered".to_owned(),
             cause: None,
         });
@@ -395,6 +410,7 @@ impl CallRecord {
         match stay.answer_at {
             Some(answered) if stay.release_at.is_none() => {
                 let talk_ms = at.millis_since(answered);
+                stay.resume(at);
                 stay.release_at = Some(at);
                 stay.talk_ms = Some(talk_ms);
                 stay.cause = Some(cause);

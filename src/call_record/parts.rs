@@ -186,10 +186,30 @@ pub struct SeatStay {
     pub ring_ms: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub talk_ms: Option<u64>,
+    /// Of the talk, the caller was on hold (保持).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold_ms: Option<u64>,
+    /// Start of the hold that is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_since: Option<Moment>,
     /// `ringing`, `answered`, `no_answer`, `rejected`, `withdrawn`.
     pub result: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
+}
+
+impl SeatStay {
+    /// It has answered and not left.
+    pub(super) const fn talks(&self) -> bool {
+        self.answer_at.is_some() && self.release_at.is_none()
+    }
+
+    /// The hold that is on, if any, is over.
+    pub(super) fn resume(&mut self, at: Moment) {
+        if let Some(since) = self.held_since.take() {
+            self.hold_ms = Some(self.hold_ms.unwrap_or(0) + at.millis_since(since));
+        }
+    }
 }
 
 /// When things happened.

@@ -377,6 +377,8 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
             | Command::AddParty { call, .. }
             | Command::RemoveParty { call, .. }
             | Command::Join { call, .. }
+            | Command::Hold { call }
+            | Command::Resume { call }
             | Command::Listen { call, .. }
             | Command::StopListening { call, .. }
             | Command::Acknowledge { call, .. }

@@ -21,6 +21,8 @@ impl Switch {
             Command::AddParty { call, number, role } => self.add_party(by, *call, number, role),
             Command::RemoveParty { call, leg } => self.remove_party(by, *call, *leg),
             Command::Join { call, with } => self.join(by, *call, *with),
+            Command::Hold { call } => self.hold(by, *call),
+            Command::Resume { call } => self.resume(by, *call),
             Command::Listen { call, seat, mode } => self.listen(by, *call, seat, *mode),
             Command::StopListening { call, seat } => self.stop_listening(by, *call, seat),
             Command::CloseCallBack { call_back, outcome } => {

@@ -110,6 +110,7 @@ impl Switch {
         if self.calls.get(&call).is_none_or(|c| c.is_closing()) {
             return self.misfit("flaw.call_ended_twice");
         }
+        self.forget_hold(call);
         let host = self.part(call);
         self.part_guests(call);
         self.dismiss_parties(call, cause);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::input::{Actor, Command, DispatchReport, Finding, SealedRecording};
 use super::star::StarResult;
 use crate::acd::{Held, Rule};
-use crate::call::{Arrival, Cause, FormChange, Mode};
+use crate::call::{Arrival, Cause, FormChange, HoldBy, Mode};
 use crate::id::{
     CallBackId, CallId, DestinationId, EventId, LegId, MarkId, MenuId, PromptId, QueueId,
     RecordingId, SeatId, TrunkId,
@@ -201,6 +201,19 @@ pub enum EventKind {
     /// Said on both calls: they talk apart again, or one of them ends.
     #[serde(rename = "call.parted")]
     CallParted { with: CallId, into: CallId },
+    /// The caller was put on hold and hears music; without `by` the seat's own phone did it.
+    #[serde(rename = "call.held")]
+    CallHeld {
+        seat: Option<SeatId>,
+        how: HoldBy,
+        by: Option<Actor>,
+    },
+    /// `why`: `command`, `phone`, `joined` (others talk with him), `taken_over`, `seat_left`, `queue`.
+    #[serde(rename = "call.resumed")]
+    CallResumed { held_ms: u64, why: String },
+    /// A hold has lasted another minute.
+    #[serde(rename = "alert.hold_exceeded")]
+    HoldExceeded { seat: Option<SeatId>, held_ms: u64 },
     #[serde(rename = "dtmf.received")]
     DigitReceived { leg: LegId, digit: char },
     /// A seat keyed a star code; what it did says its own events.
@@ -356,6 +369,9 @@ pub enum AlarmCode {
     SeatUnreachable,
     #[serde(rename = "seats.none")]
     SeatsNone,
+    /// A caller is on hold for a minute or more.
+    #[serde(rename = "hold.forgotten")]
+    HoldForgotten,
     #[serde(rename = "line_data.failing")]
     LineDataFailing,
     #[serde(rename = "switch.input_skipped")]

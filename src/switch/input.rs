@@ -330,6 +330,10 @@ pub enum Command {
     RemoveParty { call: CallId, leg: LegId },
     /// The call `with`, waiting or talking, joins the talk of the seat in `call`: everybody hears everybody (合并通话).
     Join { call: CallId, with: CallId },
+    /// The caller hears music and nobody, and nobody hears him (保持).
+    Hold { call: CallId },
+    /// He talks again (取回).
+    Resume { call: CallId },
     /// Ring the supervisor's phone and let it hear the call; or, when it does, change what is heard of it.
     Listen {
         call: CallId,

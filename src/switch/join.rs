@@ -35,6 +35,8 @@ impl Switch {
         self.command_media(with, MediaCommand::Join { host: call });
         self.share_tracks(with);
         self.set_matrix(with, Matrix::silent());
+        self.end_hold(call, "joined");
+        self.end_hold(with, "joined");
         self.say_joined(call, with, (&seat, leg), by);
         self.refresh_tones(with);
         self.refresh_audio(call);
@@ -297,7 +299,11 @@ impl Switch {
             [] | [_] | [..] => None,
         };
         match last {
-            Some(guest) if !lost && self.conversation_talkers(call) == 1 => {
+            Some(guest)
+                if !lost
+                    && self.conversation_talkers(call) == 1
+                    && !self.is_left_on_hold(guest) =>
+            {
                 self.end_answered(guest, cause, by);
             }
             Some(_) | None if self.host_of(call) == call => self.part_guests(call),

@@ -9,8 +9,8 @@
 //!       -> free seats are offered, positions told, alarms settled -> Events, Effects
 //! ```
 //! One file per concern: arrival, menu, hearing (what a waiting caller hears), routing (who is offered whom), offer,
-//! talk, party, listen, supervise, join, ending, call_backs, screening, form, seats, trunks, ledger (alarms), commands, restart, timers,
-//! snapshot, picture (for people).
+//! talk, party, hold, listen, supervise, join, ending, call_backs, screening, form, seats, trunks, ledger (alarms), commands, restart,
+//! timers, snapshot, picture (for people).
 
 mod arrival;
 mod call_backs;
@@ -20,6 +20,7 @@ mod ending;
 mod event;
 mod form;
 mod hearing;
+mod hold;
 mod input;
 mod join;
 mod ledger;
@@ -67,8 +68,8 @@ pub use screening::marks_of;
 pub use snapshot::SnapshotError;
 pub use star::{STAR_CODES, StarCode, StarResult};
 pub use view::{
-    AlarmView, BurstView, CallBackView, CallMark, CallState, CallView, LegView, MarkView, NearView,
-    ScoreView, ScreenView, SeatState, SeatView, TrunkView, View,
+    AlarmView, BurstView, CallBackView, CallMark, CallState, CallView, HoldView, LegView, MarkView,
+    NearView, ScoreView, ScreenView, SeatState, SeatView, TrunkView, View,
 };
 
 use call_backs::CallBack;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::{
-    AlarmView, CallBackView, CallState, CallView, LegView, SeatPolicy, SeatState, SeatView, Switch,
-    TrunkView, View,
+    AlarmView, CallBackView, CallState, CallView, HoldView, LegView, SeatPolicy, SeatState,
+    SeatView, Switch, TrunkView, View,
 };
 use crate::acd::{Duty, Seat};
-use crate::call::{Announcement, Call, Hearing, Ingress, Join, Party, Phase};
+use crate::call::{Announcement, Call, Hearing, HoldBy, Ingress, Join, Party, Phase, Talking};
 use crate::id::SeatId;
 
 impl Switch {
@@ -122,6 +122,14 @@ impl Switch {
                 .into_iter()
                 .filter(|other| *other != call.id)
                 .collect(),
+            hold: call.hold().map(|hold| HoldView {
+                since: hold.since,
+                by: String::from(match hold.by {
+                    HoldBy::Command => "command",
+                    HoldBy::Phone => "phone",
+                }),
+                reminded: hold.reminded,
+            }),
             incident_id: call.incident_id.clone(),
             screen: self.screen_view(call),
             form_revision: self.sheets.revision(call.id),
@@ -182,6 +190,7 @@ fn state_of(call: &Call) -> CallState {
             | Hearing::Music
             | Hearing::People => CallState::Waiting,
         },
+        Phase::Talking(Talking { hold: Some(_), .. }) => CallState::Held,
         Phase::Talking(talking) if call.third_is_up() || talking.join != Join::Apart => {
             CallState::Conferencing
         }

@@ -124,8 +124,15 @@ pub struct Timers {
     pub wrap_up: Millis,
     /// A caller belongs to the seat that handled him within this.
     pub affinity: Millis,
+    /// A caller on hold is reminded of after this, and again.
+    #[serde(default = "hold_reminder")]
+    pub hold_reminder: Millis,
     /// A lost seat's caller goes back to the queue's head at once; a released leg must report its end within this.
     pub release_guard: Millis,
+}
+
+const fn hold_reminder() -> Millis {
+    Millis::from_secs(60)
 }
 
 impl Default for Timers {
@@ -139,6 +146,7 @@ impl Default for Timers {
             trunk_silence: Millis::from_secs(4),
             wrap_up: Millis::from_secs(15),
             affinity: Millis::from_secs(3600),
+            hold_reminder: hold_reminder(),
             release_guard: Millis::from_secs(40),
         }
     }

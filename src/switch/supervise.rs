@@ -89,6 +89,7 @@ impl Switch {
             return self.seat_answered(call, leg, seat);
         }
         self.replace_seat(call, leg, seat);
+        self.end_hold(call, "taken_over");
         if let Some((from, leg)) = from {
             self.release(call, leg, Cause::Withdrawn);
             self.say_seat_released(call, leg, &from, Cause::Withdrawn);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! caller's BYE        the others go on while there are two, else the call ends
-//! seat's BYE          the others go on while there are two, else the call ends
+//! seat's BYE          the others go on while there are two, else the call ends; a caller on hold goes to the queue's head
 //! seat's line lost    the caller goes back to the queue's head and hears why; never an end
 //! ```
 
@@ -15,6 +15,9 @@ use crate::call::{
 use crate::conference::{self, Voice};
 use crate::id::{CallId, LegId, SeatId};
 use crate::matrix::Matrix;
+
+/// Nothing to hear, in packets.
+pub(super) const HUSH: Sound = Sound::Silence(1000);
 
 impl Switch {
     /// A fact of the caller's leg.
@@ -36,6 +39,7 @@ impl Switch {
     fn caller_left(&mut self, call: CallId, leg: LegId, cause: Cause, by_far_side: bool) {
         self.forget_leg(call, leg);
         let lost = cause.is_failure() || !by_far_side;
+        self.forget_hold(call);
         let Some(open) = self.call_mut(call) else {
             return;
         };
@@ -181,7 +185,10 @@ impl Switch {
         };
         if lost && open.caller_leg.is_some() && !guest {
             self.requeue(call);
+        } else if !guest && self.is_left_on_hold(call) {
+            self.requeue_parted(call);
         } else if self.goes_on(call) {
+            self.end_hold(call, "seat_left");
             self.refresh_audio(call);
         } else {
             self.end_answered(call, cause, by);
@@ -198,7 +205,8 @@ impl Switch {
         self.enter_queue(call, true);
     }
 
-    /// The seat that joined this call to its own has gone, and it has none: back in the queue, before all others.
+    /// The seat that joined this call to its own has gone and it has none, or the seat hung up on a caller on hold: back in
+    /// the queue, before all others.
     pub(super) fn requeue_parted(&mut self, call: CallId) {
         let with_people = self.calls.get(&call).is_some_and(|c| c.third_is_up());
         self.leave_talk(call, with_people);
@@ -210,9 +218,7 @@ impl Switch {
         let Some(Phase::Talking(talking)) = self.calls.get(&call).map(|c| c.phase.clone()) else {
             return self.misfit("flaw.requeue_not_talking");
         };
-        if talking.music && with_people {
-            self.stop_caller(call);
-        }
+        self.end_hold(call, "queue");
         if let Some(open) = self.call_mut(call) {
             open.phase = Phase::Unanswered(talking.seat_lost(now, with_people));
         }
@@ -268,10 +274,10 @@ impl Switch {
         }
     }
 
-    /// Ring-back in the seat's ear while a third party is rung; music for a caller whom the seat's phone holds.
+    /// Ring-back in the seat's ear while a third party is rung; music for a caller on hold.
     pub(super) fn refresh_tones(&mut self, call: CallId) {
+        self.refresh_hold(call);
         self.refresh_seat_tone(call);
-        self.refresh_hold_music(call);
     }
 
     fn refresh_seat_tone(&mut self, call: CallId) {
@@ -281,54 +287,38 @@ impl Switch {
         let Some(talking) = open.talking() else {
             return;
         };
-        let rings = open.third_rings_silently();
-        let tone = talking.tone;
+        let wanted = if open.third_rings_silently() {
+            SeatTone::RingBack
+        } else if talking.hold.is_some() && !open.third_is_up() && talking.join == Join::Apart {
+            SeatTone::Hush
+        } else {
+            SeatTone::Quiet
+        };
+        // Busy tone is heard to its end, which looks here again.
+        let stays = talking.tone == wanted || matches!(talking.tone, SeatTone::Once { .. });
         let Some((_, leg)) = talking.seat.clone() else {
             return;
         };
-        match tone {
-            SeatTone::Quiet if rings => {
-                self.play_to(call, leg, vec![Sound::RingBack], true);
-                self.set_seat_tone(call, SeatTone::RingBack);
-            }
-            SeatTone::RingBack if !rings => {
-                self.command_media(call, MediaCommand::Stop { leg });
-                self.set_seat_tone(call, SeatTone::Quiet);
-            }
-            SeatTone::Quiet | SeatTone::RingBack | SeatTone::Once { .. } => {}
+        if stays {
+            return;
         }
+        match wanted {
+            SeatTone::RingBack => {
+                self.play_to(call, leg, vec![Sound::RingBack], true);
+            }
+            SeatTone::Hush => {
+                self.play_to(call, leg, vec![HUSH], true);
+            }
+            SeatTone::Quiet | SeatTone::Once { .. } => {
+                self.command_media(call, MediaCommand::Stop { leg });
+            }
+        }
+        self.set_seat_tone(call, wanted);
     }
 
     pub(super) fn set_seat_tone(&mut self, call: CallId, tone: SeatTone) {
         if let Some(talking) = self.call_mut(call).and_then(|c| c.talking_mut()) {
             talking.tone = tone;
-        }
-    }
-
-    fn refresh_hold_music(&mut self, call: CallId) {
-        let Some(open) = self.calls.get(&call) else {
-            return;
-        };
-        let Some(talking) = open.talking() else {
-            return;
-        };
-        let held = talking.seat.as_ref().is_some_and(|(_, leg)| {
-            open.legs
-                .get(leg)
-                .is_some_and(|l| l.state == LegState::Up { held: true })
-        });
-        let alone = !open.third_is_up() && talking.join == Join::Apart;
-        let music = held && alone && open.caller_leg.is_some();
-        if music == talking.music {
-            return;
-        }
-        if music {
-            self.play_to_caller(call, vec![Sound::Music], true);
-        } else {
-            self.stop_caller(call);
-        }
-        if let Some(talking) = self.call_mut(call).and_then(|c| c.talking_mut()) {
-            talking.music = music;
         }
     }
 
@@ -354,6 +344,7 @@ impl Switch {
 fn voice_of(open: &Call, leg: &Leg) -> Option<Voice> {
     let state = leg.state;
     match leg.party {
+        Party::Caller if open.hold().is_some() => None,
         Party::Caller => Some(Voice::Guest),
         Party::Seat(_) if state.is_up() => Some(Voice::Host),
         Party::Third { .. } if state.is_up() => Some(Voice::Guest),

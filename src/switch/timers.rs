@@ -39,6 +39,8 @@ pub(super) enum TimerKey {
     ReleaseGuard(LegId),
     /// A seat keys nothing more.
     StarCode(LegId),
+    /// A caller on hold may be forgotten.
+    HoldReminder(CallId),
     WrapUp(SeatId),
     /// A registration runs out.
     Registration(SeatId),
@@ -68,6 +70,7 @@ impl TimerKey {
             Self::ThirdRing(_) => "third party ring",
             Self::ReleaseGuard(_) => "release guard",
             Self::StarCode(_) => "star code",
+            Self::HoldReminder(_) => "hold reminder",
             Self::WrapUp(_) => "wrap-up",
             Self::Registration(_) => "registration",
             Self::VerdictEnd(_) => "end of a verdict",
@@ -168,6 +171,7 @@ impl Switch {
             TimerKey::ThirdRing(leg) => self.third_rang_out(leg),
             TimerKey::ReleaseGuard(leg) => self.drop_ending_leg(leg),
             TimerKey::StarCode(leg) => self.star_code_over(leg),
+            TimerKey::HoldReminder(call) => self.hold_exceeded(call),
             TimerKey::WrapUp(seat) => self.wrap_up_over(&seat),
             TimerKey::Registration(seat) => self.registration_ran_out(&seat),
             TimerKey::VerdictEnd(mark) => self.verdict_ends(mark),

@@ -135,6 +135,8 @@ pub enum CallState {
     Waiting,
     Offered,
     Talking,
+    /// Its caller is on hold.
+    Held,
     Conferencing,
     Closing,
 }
@@ -157,12 +159,23 @@ pub struct CallView {
     pub seat: Option<SeatId>,
     /// Calls that talk with it as one (合并通话).
     pub joined_with: Vec<CallId>,
+    pub hold: Option<HoldView>,
     pub incident_id: Option<String>,
     pub screen: ScreenView,
     /// Revision of its form (受理单); 0: nobody has written.
     pub form_revision: u32,
     pub call_type: Option<CallType>,
     pub legs: Vec<LegView>,
+}
+
+/// A caller on hold (保持).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct HoldView {
+    pub since: Timestamp,
+    /// `command`, or `phone`: only the seat's phone takes it back.
+    pub by: String,
+    /// People were told that it lasts.
+    pub reminded: bool,
 }
 
 /// One leg of an open call.

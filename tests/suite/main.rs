@@ -27,6 +27,7 @@ mod enrich;
 mod modules;
 mod one_call;
 mod peers_edge;
+mod peers_handling;
 mod peers_join;
 mod peers_menu;
 mod peers_queue;

@@ -49,12 +49,19 @@ function talkRow(c) {
   const legs = c.legs.filter((l) => l.party !== 'caller' || l.state !== 'up').map((l) => [tag([partyName(l), t().leg[l.state] ?? l.state].filter(Boolean).join(' '), l.state === 'up' ? 'good' : 'warm'),
     /^(caller|seat-|supervisor-)/.test(l.party) || closing || !mine(c) ? null : button(`remove-${l.leg}`, l.state === 'up' ? t().remove : t().cancel, () => command('DELETE', `/calls/${c.call}/parties/${l.leg}`))]);
   return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at), who(c), ...labels(c), c.call_type ? tag(words(c.call_type)) : null, el('span', { className: legs.length > 1 ? 'legs more' : 'legs' }, legs.flat()), el('span', { className: 'grow' }),
-    c.state === 'talking' ? null : tag(c.with ? t().joined_with(c.with) : t().call[c.state], closing ? '' : 'blue'),
-    ...(closing || !mine(c) || !seated(c) ? [] : [button('add', t().add, () => askParty(c)), ...(c.others.length ? [button('join', t().join, () => askJoin(c))] : [])]), ...listening(c),
+    ['talking', 'held'].includes(c.state) && !c.with ? null : tag(c.with ? t().joined_with(c.with) : t().call[c.state], closing ? '' : 'blue'),
+    ...onHold(c),
+    ...(closing || !mine(c) || !seated(c) ? [] : [...holding(c), button('add', t().add, () => askParty(c)), ...(c.others.length ? [button('join', t().join, () => askJoin(c))] : [])]), ...listening(c),
     closing || !mine(c) ? null : formButton(c.call, name(c)),
     closing || !mine(c) ? null : markButton(c, open(c.call)),
     ...(closing || !mine(c) ? [] : [button('hang_up', t().hang_up, () => askHangUp(c), { className: 'stop' })]));
 }
+// On hold: the seat's phone takes back what it began, else the page does.
+function holding(c) {
+  if (!c.hold) return [button('hold', t().hold, () => command('POST', `/calls/${c.call}/hold`))];
+  return c.hold.by === 'phone' ? [] : [button('hold', t().resume, () => command('POST', `/calls/${c.call}/resume`))];
+}
+const onHold = (c) => c.hold ? [tag(t().on_hold, c.hold.reminded ? 'hot' : 'warm'), timer(c.hold.since, 30, 60)] : [];
 function seatCard(s) {
   const acts = [];
   if (leads() || s.seat === me.seat) {
@@ -99,7 +106,7 @@ const help = () => ask({ title: t().keys, fields: [{ shown: el('dl', {}, t().key
 document.addEventListener('keydown', (e) => {
   if (asking() || e.ctrlKey || e.altKey || e.metaKey || /^(INPUT|SELECT|TEXTAREA|AUDIO)$/.test(e.target.tagName)) return;
   const own = view?.calls.find((c) => me.seat && c.seat === me.seat && seated(c) && c.answered_at != null && c.state !== 'closing');
-  const acts = { '?': help, l: changeLanguage, p: playOrPause, r: me.seat && (() => command('POST', `/seats/${me.seat}/ready`)), n: me.seat && (() => askNotReady(me.seat)), t: own && (() => askParty(own)), f: own && (() => openForm(own.call, name(own))), h: own && (() => askHangUp(own)) };
+  const acts = { '?': help, l: changeLanguage, p: playOrPause, r: me.seat && (() => command('POST', `/seats/${me.seat}/ready`)), n: me.seat && (() => askNotReady(me.seat)), t: own && (() => askParty(own)), b: own && own.hold?.by !== 'phone' && (() => command('POST', `/calls/${own.call}/${own.hold ? 'resume' : 'hold'}`)), f: own && (() => openForm(own.call, name(own))), h: own && (() => askHangUp(own)) };
   const act = acts[e.key.toLowerCase()];
   if (act) { e.preventDefault(); act(); }
 });

@@ -64,6 +64,8 @@ pub(super) struct CallTruth {
     pub(super) called: String,
     /// Until when its caller may be in a menu.
     pub(super) menu_until: Option<Timestamp>,
+    /// Its caller is on hold.
+    pub(super) held: bool,
     /// The caller's last playback, while it sounds; absent before the first.
     pub(super) playing: Option<Option<PlayId>>,
 }
@@ -212,6 +214,15 @@ impl Checker {
 
     pub(super) fn together(&self, one: CallId, other: CallId) -> bool {
         self.host_of(one) == self.host_of(other)
+    }
+
+    /// A seat is up in the conversation of a call.
+    pub(super) fn seat_talks_with(&self, call: CallId) -> bool {
+        self.legs.values().any(|leg| {
+            matches!(leg.who, Who::Seat(_))
+                && leg.reach == Reach::Up
+                && self.together(leg.call, call)
+        })
     }
 
     /// Who talks in a call and in those joined to it.
@@ -477,6 +488,7 @@ impl Checker {
                 matrix: Matrix::silent(),
                 called: arrival.called.clone(),
                 menu_until: None,
+                held: false,
                 playing: None,
             },
         );
@@ -531,7 +543,8 @@ impl Checker {
                 | CallState::Greeting
                 | CallState::Waiting
                 | CallState::Offered => truth.outcome.is_none() && self.in_queue(call.call),
-                CallState::Talking | CallState::Conferencing => {
+                CallState::Held if !truth.held => false,
+                CallState::Talking | CallState::Held | CallState::Conferencing => {
                     truth.outcome.is_none() && truth.answered && !self.in_queue(call.call)
                 }
                 CallState::Closing => truth.outcome.is_some() && !self.in_queue(call.call),

@@ -1,6 +1,6 @@
 //! Checks of calls: who may end a caller, one outcome each, who hears whom.
 
-use super::check::{Checker, Reach, Verdict, Who};
+use super::check::{Checker, LegTruth, Reach, Verdict, Who};
 use crate::call::{Cause, LegCommand, Mode, Target};
 use crate::id::{CallId, LegId};
 use crate::matrix::Matrix;
@@ -129,6 +129,14 @@ impl Checker {
             return self.take_join(call, *with, *into);
         } else if let EventKind::CallParted { .. } = &event.kind {
             self.hosts.remove(&call);
+        } else if let EventKind::CallHeld { .. } = &event.kind {
+            if std::mem::replace(&mut truth.held, true) {
+                return Err((3, format!("call {call} was put on hold twice")));
+            }
+        } else if let EventKind::CallResumed { .. } = &event.kind {
+            if !std::mem::replace(&mut truth.held, false) {
+                return Err((3, format!("call {call} was resumed and was not on hold")));
+            }
         } else if let EventKind::CallBackDue { call_back, .. } = &event.kind {
             truth.call_back = true;
             self.call_backs.insert(*call_back);
@@ -141,6 +149,7 @@ impl Checker {
             (truth.outcome, truth.settled) = (None, false);
             (truth.restarted, truth.call_back) = (false, false);
             (truth.matrix, truth.playing) = (Matrix::silent(), None);
+            truth.held = false;
         } else if let EventKind::CallEnded { outcome, cause, .. } = &event.kind {
             truth.restarted = *cause == Cause::Restarted;
             if let Some(before) = truth.outcome.replace(*outcome) {
@@ -312,6 +321,10 @@ impl Checker {
         };
         for (call, truth) in &self.calls {
             let in_menu = truth.menu_until.is_some_and(|until| self.now < until);
+            let kept = truth.held && !self.seat_talks_with(*call);
+            if truth.outcome.is_none() && kept && self.caller_of(*call).is_some() {
+                return Err((12, format!("no seat keeps the caller on hold of {call}")));
+            }
             let there = self.caller_of(*call).is_some_and(|leg| !released(leg));
             if truth.outcome.is_none()
                 && there
@@ -339,8 +352,11 @@ impl Checker {
         Ok(())
     }
 
-    /// Invariant 10: each hears all others and not itself.
+    /// Invariant 10: each hears all others and not itself; a caller on hold hears nobody and is heard by nobody.
     pub(super) fn check_audio(&self) -> Verdict {
+        let on_hold = |leg: &LegTruth| {
+            leg.who == Who::Caller && self.calls.get(&leg.call).is_some_and(|c| c.held)
+        };
         for (call, truth) in &self.calls {
             if truth.outcome.is_some() {
                 continue;
@@ -355,7 +371,9 @@ impl Checker {
                 let due: Vec<_> = members
                     .iter()
                     .filter(|(source, voice)| {
+                        let apart = on_hold(ear) || on_hold(voice);
                         source != hearer
+                            && !apart
                             && (hears(&ear.who, ear.reach, &voice.who, voice.reach)
                                 || self.hears_supervisor(ear, voice))
                     })
@@ -380,8 +398,16 @@ impl Checker {
         Ok(())
     }
 
-    /// A caller who waits alone always hears something, once the greeting has begun.
+    /// A caller who waits alone or is on hold always hears something, once the greeting has begun.
     pub(super) fn check_silence(&self) -> Verdict {
+        let held = self.calls.iter().filter(|(_, truth)| {
+            truth.outcome.is_none() && truth.held && truth.playing == Some(None)
+        });
+        for (call, _) in held {
+            if self.caller_of(*call).is_some() {
+                return Err((0, format!("the caller on hold of {call} hears nothing")));
+            }
+        }
         for place in &self.routes.places {
             let call = place.call;
             let Some(truth) = self.calls.get(&call) else {

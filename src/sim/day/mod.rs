@@ -60,6 +60,8 @@ pub struct Summary {
     pub taken_over: u64,
     /// Calls that were joined to another.
     pub joins: u64,
+    /// Times a caller was put on hold.
+    pub held: u64,
     /// Callers put back to the queue's head after a seat's line was lost.
     pub requeued: u64,
     pub restarts: u64,
@@ -91,6 +93,7 @@ impl Summary {
         self.modes += other.modes;
         self.taken_over += other.taken_over;
         self.joins += other.joins;
+        self.held += other.held;
         self.requeued += other.requeued;
         self.restarts += other.restarts;
         self.reopened += other.reopened;
@@ -204,7 +207,7 @@ impl fmt::Display for Campaign {
         writeln!(
             f,
             "sim: {} calls ({} answered, {} abandoned, {} lost, {} refused), {} in menus, {} offers, {} third parties joined, {} \
-             listened to, {} taken over, {} calls joined to another, {} requeued, {} restarts, {} reopened, {} inputs, {} events, {} virtual hours",
+             listened to, {} taken over, {} calls joined to another, {} put on hold, {} requeued, {} restarts, {} reopened, {} inputs, {} events, {} virtual hours",
             t.calls,
             t.answered,
             t.abandoned,
@@ -216,6 +219,7 @@ impl fmt::Display for Campaign {
             t.listened,
             t.taken_over,
             t.joins,
+            t.held,
             t.requeued,
             t.restarts,
             t.reopened,

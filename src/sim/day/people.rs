@@ -484,6 +484,8 @@ impl World {
             // The caller's patience ends it.
             _ => {}
         }
+        // Seats whose callers have left do not talk for ever.
+        self.plan_far(PATIENCE_MAX, leg, FarAct::HangUp);
         if self.chance.percent(35) {
             let after = self.chance.tail(10_000);
             self.add_party(after, &by, call, "doctor");
@@ -493,6 +495,9 @@ impl World {
         }
         if self.chance.percent(12) {
             self.joins(call, &by);
+        }
+        if self.chance.percent(20) {
+            self.holds(call, &by);
         }
         if self.chance.percent(10) {
             let after = self.chance.span(1_000, 5_000);
@@ -577,6 +582,18 @@ impl World {
                 },
             };
             self.commands(after, by, command);
+        }
+    }
+
+    /// The seat puts its caller on hold, perhaps twice, and often forgets him.
+    fn holds(&mut self, call: CallId, by: &Actor) {
+        let mut after = self.chance.tail(8_000);
+        for _ in 0..1 + self.chance.below(2) {
+            self.commands(after, by.clone(), Command::Hold { call });
+            after = Millis(after.0 + self.chance.tail(20_000).0);
+            if self.chance.percent(70) {
+                self.commands(after, by.clone(), Command::Resume { call });
+            }
         }
     }
 

@@ -68,6 +68,8 @@ pub enum Plant {
     DeafParty,
     /// 10: a caller hears a supervisor who listens or whispers.
     SupervisorHeard,
+    /// 10: a caller on hold is still heard by the seat.
+    HeldCallerHeard,
     /// 10: a third party that leaves ends the talk of the others.
     LeavingEndsRest,
     /// 12: nothing wakes the switch for a caller in a menu.
@@ -103,7 +105,10 @@ impl Plant {
             Self::JournalLosesInput | Self::StateDriftsFromEvents | Self::WordsLost => 7,
             Self::RepeatGetsNewId | Self::RevisionLost => 8,
             Self::LegInTwoCalls | Self::AlarmForgotten => 9,
-            Self::DeafParty | Self::SupervisorHeard | Self::LeavingEndsRest => 10,
+            Self::DeafParty
+            | Self::SupervisorHeard
+            | Self::HeldCallerHeard
+            | Self::LeavingEndsRest => 10,
             Self::MenuDeadlineForgotten | Self::MenuEndsNowhere => 12,
         }
     }
@@ -140,6 +145,7 @@ impl Plant {
         Self::AlarmForgotten,
         Self::DeafParty,
         Self::SupervisorHeard,
+        Self::HeldCallerHeard,
         Self::LeavingEndsRest,
         Self::MenuDeadlineForgotten,
         Self::MenuEndsNowhere,
@@ -221,6 +227,21 @@ impl Plant {
             Self::LegInTwoCalls => step.cross_audio(),
             Self::DeafParty => step.deafen(),
             Self::SupervisorHeard => step.leak_supervisor(),
+            Self::HeldCallerHeard => {
+                let held = |e: &Event| matches!(e.kind, EventKind::CallHeld { .. });
+                let matrix = |e: &Effect| {
+                    matches!(
+                        e,
+                        Effect::Media {
+                            command: MediaCommand::Matrix { .. },
+                            ..
+                        }
+                    )
+                };
+                if step.events.iter().any(held) {
+                    step.effects.retain(|e| !matrix(e));
+                }
+            }
             Self::LeavingEndsRest => step.end_rest(),
             Self::SilentQueue => step.effects.retain(|e| {
                 !matches!(
@@ -331,6 +352,7 @@ impl Plant {
             | Self::AlarmForgotten
             | Self::DeafParty
             | Self::SupervisorHeard
+            | Self::HeldCallerHeard
             | Self::LeavingEndsRest
             | Self::SilentQueue => return,
         };

@@ -26,7 +26,7 @@ fn every_invariant_holds_over_many_days() {
     assert!(total.joined > 0 && total.listened > 0, "{total:?}");
     assert!(total.modes > 0 && total.taken_over > 0, "{total:?}");
     assert!(total.in_menu > 0, "{total:?}");
-    assert!(total.joins > 0, "{total:?}");
+    assert!(total.joins > 0 && total.held > 0, "{total:?}");
     assert!(total.requeued > 0 && total.refused > 0, "{total:?}");
     assert!(total.reopened > 0 && total.educated > 0, "{total:?}");
 }
@@ -83,6 +83,7 @@ planted! {
     planted_supervisor_whom_the_caller_hears_is_caught: SupervisorHeard,
     planted_forgotten_alarm_is_caught: AlarmForgotten,
     planted_deaf_party_is_caught: DeafParty,
+    planted_caller_on_hold_who_is_still_heard_is_caught: HeldCallerHeard,
     planted_leaving_party_that_ends_the_rest_is_caught: LeavingEndsRest,
     planted_menu_without_a_deadline_is_caught: MenuDeadlineForgotten,
     planted_menu_that_ends_nowhere_is_caught: MenuEndsNowhere,

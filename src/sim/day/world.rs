@@ -392,6 +392,8 @@ impl Summary {
                 && event.call == Some(*into)
             {
                 self.joins += 1;
+            } else if let EventKind::CallHeld { .. } = &event.kind {
+                self.held += 1;
             } else if let EventKind::QueueEntered { again: true, .. } = &event.kind {
                 self.requeued += 1;
             }

@@ -7,6 +7,7 @@
 mod commands;
 mod exhaustive;
 mod form;
+mod holding;
 mod joining;
 mod ledger;
 mod listening;

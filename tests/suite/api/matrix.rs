@@ -46,6 +46,8 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         r#"{"with":"0199e3c0-0000-7000-8000-000000000001"}"#,
         "seat supervisor",
     ),
+    ("POST", "/api/v1/calls/{call}/hold", "", "seat supervisor"),
+    ("POST", "/api/v1/calls/{call}/resume", "", "seat supervisor"),
     (
         "POST",
         "/api/v1/calls/{call}/listen",

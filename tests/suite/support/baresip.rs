@@ -142,6 +142,11 @@ impl Baresip {
         self.command("hangup", "");
     }
 
+    /// Put the call on hold, or take it back (re-INVITE).
+    pub fn hold(&mut self, held: bool) {
+        self.command(if held { "hold" } else { "resume" }, "");
+    }
+
     /// Press a key (RFC 4733).
     pub fn press(&mut self, key: char) {
         self.command("sndcode", &key.to_string());

@@ -327,6 +327,7 @@ fn written_view(talking: CallId, waiting: CallId, call_back: CallBackId) -> View
         answered_at: seat.map(|_| at),
         seat: seat.map(SeatId::from),
         joined_with: Vec::new(),
+        hold: None,
         screen: firstring::switch::ScreenView::default(),
         form_revision: 0,
         call_type: None,
