@@ -80,7 +80,7 @@ pub enum Duty {
         leg: LegId,
         back: Standby,
     },
-    /// Dialled into the centre itself.
+    /// In a call that it dialled, or that a colleague dialled to it.
     Dialling {
         call: CallId,
         leg: LegId,
@@ -360,8 +360,11 @@ impl Duty {
         })
     }
 
-    /// Its call is over.
+    /// Its call is over. One that it made asks for no after-call work.
     pub fn hung_up(self, until: Timestamp) -> Step {
+        if let Self::Dialling { back, .. } = self {
+            return Ok(back.into());
+        }
         let Self::Talking { call, after, .. } = self else {
             return Err(self);
         };
@@ -429,7 +432,7 @@ impl Duty {
         Ok(Self::Listening { call, leg, back })
     }
 
-    /// Dialled into the centre.
+    /// Dials, or is called by a colleague.
     pub fn dialling(self, call: CallId, leg: LegId, now: Timestamp) -> Step {
         let back = self.standby(now)?;
         Ok(Self::Dialling { call, leg, back })

@@ -19,7 +19,7 @@ use crate::switch::{
 };
 
 /// Roles that work with calls.
-const DESK: [Role; 2] = [Role::Seat, Role::Supervisor];
+pub(super) const DESK: [Role; 2] = [Role::Seat, Role::Supervisor];
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()

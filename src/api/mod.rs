@@ -10,6 +10,7 @@ mod handling;
 mod live;
 mod marks;
 mod ops;
+mod outbound;
 mod problem;
 mod recordings;
 mod records;
@@ -175,6 +176,7 @@ fn versioned() -> OpenApiRouter<Arc<App>> {
             "/api/v1",
             calls::routes()
                 .merge(handling::routes())
+                .merge(outbound::routes())
                 .merge(records::routes())
                 .merge(recordings::routes())
                 .merge(marks::routes())

@@ -130,6 +130,9 @@ pub struct Invite {
     /// Calling name shown, such as the district of the caller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from_name: Option<String>,
+    /// The person at the phone asked for this call: it may pick up by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub picks_up: bool,
 }
 
 /// Whom an outbound leg rings.

@@ -12,7 +12,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Cause, DialogState, LegEvent, Mode, Party};
-use crate::id::{LegId, TrunkId};
+use crate::id::{LegId, SeatId, TrunkId};
 
 /// Where a leg stands.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,13 +106,17 @@ pub struct Leg {
     pub mode: Mode,
 }
 
-/// The search for a third party over the outbound trunks.
+/// The search for a third party over the outbound trunks, or at a seat.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hunt {
     /// The leg id that the command was answered with.
     pub first: LegId,
     pub role: String,
-    pub trunk: TrunkId,
+    /// The trunk that is being tried; absent when a seat is rung.
+    pub trunk: Option<TrunkId>,
+    /// The seat whose phone is rung.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seat: Option<SeatId>,
     /// Trunks not yet tried.
     pub rest: Vec<TrunkId>,
     /// This trunk said that the far side rings.

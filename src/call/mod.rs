@@ -6,6 +6,7 @@ mod form;
 mod leg;
 mod leg_state;
 mod open;
+mod outbound;
 mod phase;
 
 pub use cause::Cause;
@@ -15,6 +16,7 @@ pub use leg::{
 };
 pub use leg_state::{Hunt, Leg, LegFact, LegState};
 pub use open::{Call, Capture};
+pub use outbound::{Callee, Dialling, Direction, Outbound};
 pub use phase::{
     Announcement, Closing, Hearing, Hold, HoldBy, InMenu, Join, KeyPath, KeyPress, MenuHearing,
     Offer, Phase, SeatTone, Spoken, Talking, Unanswered,

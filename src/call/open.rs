@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Hold, InMenu, Ingress, Leg, LegState, Party, Phase, Talking, Unanswered};
+use super::{
+    Cause, Dialling, Direction, Hold, InMenu, Ingress, Leg, LegState, Outbound, Party, Phase,
+    Talking, Unanswered,
+};
 use crate::id::{CallId, LegId, PlayId, QueueId, RecordingId, SeatId};
 use crate::matrix::Matrix;
 use crate::phone::Number;
@@ -52,6 +55,9 @@ pub struct Call {
     /// As media was told last.
     pub matrix: Matrix,
     pub phase: Phase,
+    /// Absent: it came in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outbound: Option<Outbound>,
 }
 
 /// How the recording of a call stands.
@@ -102,7 +108,25 @@ impl Call {
     pub const fn in_menu_mut(&mut self) -> Option<&mut InMenu> {
         match &mut self.phase {
             Phase::InMenu(menu) => Some(menu),
-            Phase::Unanswered(_) | Phase::Talking(_) | Phase::Closing(_) => None,
+            Phase::Unanswered(_) | Phase::Dialling(_) | Phase::Talking(_) | Phase::Closing(_) => {
+                None
+            }
+        }
+    }
+
+    /// Who made it.
+    #[must_use]
+    pub fn direction(&self) -> Direction {
+        self.outbound
+            .as_ref()
+            .map_or(Direction::Inbound, |outbound| outbound.direction)
+    }
+
+    /// The dialling part, while the seat that dialled is being rung.
+    pub const fn dialling_mut(&mut self) -> Option<&mut Dialling> {
+        match &mut self.phase {
+            Phase::Dialling(dialling) => Some(dialling),
+            Phase::InMenu(_) | Phase::Unanswered(_) | Phase::Talking(_) | Phase::Closing(_) => None,
         }
     }
 
@@ -111,7 +135,7 @@ impl Call {
     pub const fn unanswered(&self) -> Option<&Unanswered> {
         match &self.phase {
             Phase::Unanswered(unanswered) => Some(unanswered),
-            Phase::InMenu(_) | Phase::Talking(_) | Phase::Closing(_) => None,
+            Phase::InMenu(_) | Phase::Dialling(_) | Phase::Talking(_) | Phase::Closing(_) => None,
         }
     }
 
@@ -119,7 +143,7 @@ impl Call {
     pub const fn unanswered_mut(&mut self) -> Option<&mut Unanswered> {
         match &mut self.phase {
             Phase::Unanswered(unanswered) => Some(unanswered),
-            Phase::InMenu(_) | Phase::Talking(_) | Phase::Closing(_) => None,
+            Phase::InMenu(_) | Phase::Dialling(_) | Phase::Talking(_) | Phase::Closing(_) => None,
         }
     }
 
@@ -128,7 +152,9 @@ impl Call {
     pub const fn talking(&self) -> Option<&Talking> {
         match &self.phase {
             Phase::Talking(talking) => Some(talking),
-            Phase::InMenu(_) | Phase::Unanswered(_) | Phase::Closing(_) => None,
+            Phase::InMenu(_) | Phase::Unanswered(_) | Phase::Dialling(_) | Phase::Closing(_) => {
+                None
+            }
         }
     }
 
@@ -136,7 +162,9 @@ impl Call {
     pub const fn talking_mut(&mut self) -> Option<&mut Talking> {
         match &mut self.phase {
             Phase::Talking(talking) => Some(talking),
-            Phase::InMenu(_) | Phase::Unanswered(_) | Phase::Closing(_) => None,
+            Phase::InMenu(_) | Phase::Unanswered(_) | Phase::Dialling(_) | Phase::Closing(_) => {
+                None
+            }
         }
     }
 
@@ -152,12 +180,16 @@ impl Call {
         matches!(self.phase, Phase::Closing(_))
     }
 
-    /// It ended because our process did.
+    /// It came in, and ended because our process did.
     #[must_use]
     pub const fn cut_by_restart(&self) -> bool {
         match &self.phase {
-            Phase::Closing(closing) => matches!(closing.cause, Cause::Restarted),
-            Phase::InMenu(_) | Phase::Unanswered(_) | Phase::Talking(_) => false,
+            Phase::Closing(closing) => {
+                self.outbound.is_none() && matches!(closing.cause, Cause::Restarted)
+            }
+            Phase::InMenu(_) | Phase::Unanswered(_) | Phase::Dialling(_) | Phase::Talking(_) => {
+                false
+            }
         }
     }
 
@@ -166,6 +198,7 @@ impl Call {
     pub fn seat(&self) -> Option<&SeatId> {
         match &self.phase {
             Phase::Unanswered(unanswered) => unanswered.offers.first().map(|offer| &offer.seat),
+            Phase::Dialling(dialling) => Some(&dialling.seat),
             Phase::Talking(talking) => talking.seat.as_ref().map(|(seat, _)| seat),
             Phase::InMenu(_) | Phase::Closing(_) => None,
         }
@@ -190,6 +223,20 @@ impl Call {
         self.legs
             .values()
             .any(|leg| matches!(leg.party, Party::Third { .. }) && leg.state.is_up())
+    }
+
+    /// More than two talk, or could: in a call that we make the callee is the second.
+    #[must_use]
+    pub fn is_conference(&self) -> bool {
+        self.third_is_up() && (self.outbound.is_none() || self.talkers() > 2)
+    }
+
+    /// A third party is being rung.
+    #[must_use]
+    pub fn third_is_rung(&self) -> bool {
+        self.legs
+            .values()
+            .any(|leg| matches!(leg.party, Party::Third { .. }) && !leg.state.is_up())
     }
 
     /// A third party rings and sends no audio of its own.

@@ -5,6 +5,7 @@
 //! Unanswered(hearing, offers) -seat answers--> Talking --seat's line lost--> Unanswered (queue's head)
 //!      |  people see: Arriving, Greeting, Waiting, Offered   |  people see: Talking, Conferencing
 //!      +--- caller leaves, carrier fails ---> Closing <------+--- caller or seat hangs up
+//! Dialling -the seat that dialled picks up--> Talking, its callee being rung
 //! ```
 //! What the caller hears ([`Hearing`]) and which seats are being rung ([`Offer`]) go on side by side, because a seat
 //! rings while the greeting plays.
@@ -13,7 +14,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::Cause;
+use super::{Cause, Dialling};
 use crate::id::{CallId, LegId, MenuId, PlayId, PromptId, SeatId};
 use crate::ivr::Walk;
 use crate::time::{Millis, Timestamp};
@@ -27,6 +28,8 @@ const SAME_PRESS_SPAN: Millis = Millis(1000);
 pub enum Phase {
     InMenu(Box<InMenu>),
     Unanswered(Unanswered),
+    /// A call that we make: the seat that dialled is being rung.
+    Dialling(Dialling),
     Talking(Talking),
     Closing(Closing),
 }

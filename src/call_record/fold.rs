@@ -34,6 +34,12 @@ impl CallRecord {
                 serial_no,
                 channel,
             } => self.received(at, arrival, caller, serial_no, channel),
+            EventKind::CallDialled { .. } => self.dialled(at, &event.kind),
+            EventKind::CallLinked {
+                to,
+                incident_id,
+                by,
+            } => self.linked(at, *to, incident_id.as_ref(), by),
             EventKind::CallAnsweredBySystem {} => {
                 self.times.answered_by_system.get_or_insert(at);
             }
@@ -76,6 +82,7 @@ impl CallRecord {
                     party.join_at = Some(at);
                     "joined".clone_into(&mut party.result);
                 });
+                self.party_answered(at);
             }
             EventKind::PartyFailed {
                 leg,
@@ -357,7 +364,7 @@ impl CallRecord {
             stay.ring_ms = Some(at.millis_since(stay.ring_at));
             "answered".clone_into(&mut stay.result);
         }
-        if self.times.answered.is_none() {
+        if self.times.answered.is_none() && !self.is_made() {
             self.times.answered = Some(at);
             self.metrics.wait_ms = self.times.received.map(|t| at.millis_since(t));
             self.metrics.offhook_ms = self.times.first_ring.map(|t| at.millis_since(t));
@@ -582,6 +589,7 @@ impl CallRecord {
             Outcome::Abandoned => "abandoned",
             Outcome::Lost => "lost",
             Outcome::RefusedCapacity => "refused_capacity",
+            Outcome::NotReached => "not_reached",
         };
         self.end = Some(End {
             at,

@@ -2,7 +2,7 @@
 //! call's Events and of nothing else, so a replay makes the same record and an upgrade never rewrites history.
 //!
 //! ```text
-//! call.received -> rev 1 (call.arrived) -> every change: rev + 1 (call.enriched) -> call.settled (call.closed)
+//! call.received | call.dialled -> rev 1 (call.arrived) -> every change: rev + 1 (call.enriched) -> call.settled (call.closed)
 //!                                                                     `-> a later change: rev + 1 (call.enriched)
 //! ```
 //! The public document is all the state a fold needs: a stored record can be read back and folded further. Unknown is
@@ -12,6 +12,7 @@
 
 mod fold;
 mod form;
+mod made;
 mod moment;
 mod parts;
 mod publish;
@@ -19,6 +20,7 @@ mod screened;
 mod why;
 
 pub use form::{Contact, FormRevision, Person, RecordedForm, RecordedNote, RecordedType};
+pub use made::{Callee, Link};
 pub use moment::Moment;
 pub use parts::{
     Abandoned, Acknowledgement, AlarmNote, CallBack, Caller, Civic, Conference, ConferenceParty,
@@ -78,6 +80,8 @@ pub struct CallRecord {
     pub form: Option<RecordedForm>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<RecordedNote>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callee: Option<Callee>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locations: Vec<RecordedLocation>,
     /// Sources that did not answer, so that nobody takes silence for "nothing known".
@@ -99,6 +103,8 @@ pub struct CallRecord {
     pub conference: Option<Conference>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub joined_calls: Vec<JoinedCall>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub links: Vec<Link>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub supervision: Vec<Supervision>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -139,6 +145,7 @@ impl CallRecord {
             contact: None,
             form: None,
             notes: Vec::new(),
+            callee: None,
             locations: Vec::new(),
             failed_lookups: Vec::new(),
             history: None,
@@ -150,6 +157,7 @@ impl CallRecord {
             metrics: Metrics::default(),
             conference: None,
             joined_calls: Vec::new(),
+            links: Vec::new(),
             supervision: Vec::new(),
             recordings: Vec::new(),
             dispatch: None,
@@ -186,7 +194,7 @@ impl CallRecord {
         changed
     }
 
-    /// The result of the call once it has ended: `answered`, `abandoned`, `lost`, `refused_capacity`.
+    /// The result of the call once it has ended: `answered`, `abandoned`, `lost`, `refused_capacity`, `not_reached`.
     #[must_use]
     pub fn outcome(&self) -> Option<&str> {
         self.end.as_ref().map(|end| end.result.as_str())

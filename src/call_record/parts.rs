@@ -418,6 +418,6 @@ pub struct End {
     pub cause: Cause,
     pub cause_sip: u16,
     pub cause_q850: u8,
-    /// `answered`, `abandoned`, `lost`, `refused_capacity`.
+    /// `answered`, `abandoned`, `lost`, `refused_capacity`, `not_reached`.
     pub result: String,
 }

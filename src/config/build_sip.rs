@@ -349,13 +349,39 @@ fn trunk_policy(section: &Section<'_>, area_code: &str, queues: &Queues) -> Trun
             "it must be the number that called people see, such as \"120\"",
         );
     }
+    let (circuits, circuits_kept) = circuits(section);
     TrunkPolicy {
         queue: build_queues::trunk_queue(section, queues),
         answer,
         area_code: area.value,
         outbound: outbound.and_then(|order| u16::try_from(order.value).ok()),
         shown_number: shown_number.value,
+        circuits,
+        circuits_kept,
     }
+}
+
+/// How many calls the trunk carries, and how many of them no call of ours may take.
+fn circuits(section: &Section<'_>) -> (Option<u16>, u16) {
+    let circuits = section.optional_integer("circuits", 1..=9_999, "calls at once");
+    let kept = section.integer("circuits_kept", 1..=9_999, 2, "calls at once");
+    if let Some(circuits) = &circuits
+        && kept.value >= circuits.value
+    {
+        section.reader.warn(
+            &kept.origin,
+            &kept.key,
+            format!(
+                "is {}, and the trunk has {} circuits: nothing is ever dialled over it",
+                kept.value, circuits.value
+            ),
+            "keep fewer circuits for callers, or leave `outbound` out",
+        );
+    }
+    (
+        circuits.and_then(|circuits| u16::try_from(circuits.value).ok()),
+        u16::try_from(kept.value).unwrap_or(2),
+    )
 }
 
 fn profile(section: &Section<'_>, profiles: &BTreeMap<String, Profile>) -> Option<String> {

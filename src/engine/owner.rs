@@ -379,6 +379,7 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
             | Command::Join { call, .. }
             | Command::Hold { call }
             | Command::Resume { call }
+            | Command::Link { call, .. }
             | Command::Listen { call, .. }
             | Command::StopListening { call, .. }
             | Command::Acknowledge { call, .. }
@@ -388,7 +389,8 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
             | Command::Classify { call, .. }
             | Command::AddNote { call, .. }
             | Command::PlantPanic { call } => Some(*call),
-            Command::SeatReady { .. }
+            Command::Dial { .. }
+            | Command::SeatReady { .. }
             | Command::SeatNotReady { .. }
             | Command::CloseCallBack { .. }
             | Command::ConfirmVerdict { .. }

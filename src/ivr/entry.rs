@@ -90,6 +90,13 @@ impl Menus {
         })
     }
 
+    /// Whether `called` is a number of the centre: an emergency number, or one with a menu.
+    #[must_use]
+    pub fn is_ours(&self, called: &str, area: &str) -> bool {
+        let mut entries = self.entries.iter();
+        self.is_emergency(called, area) || entries.any(|entry| entry.answers(called, area))
+    }
+
     /// Languages that nodes choose.
     #[must_use]
     pub fn languages(&self) -> BTreeSet<&str> {

@@ -68,6 +68,8 @@ pub struct Prompts {
     clips: BTreeMap<PromptId, Arc<Clip>>,
     ring_back: Arc<Clip>,
     busy: Arc<Clip>,
+    congestion: Arc<Clip>,
+    no_such_number: Arc<Clip>,
     entry: Arc<Clip>,
     music: Arc<Clip>,
 }
@@ -109,6 +111,8 @@ impl Prompts {
             clips,
             ring_back: made(tone::ring_back()),
             busy: made(tone::busy()),
+            congestion: made(tone::congestion()),
+            no_such_number: made(tone::no_such_number()),
             entry: entry.unwrap_or_else(|| made(tone::entry())),
             music,
         }
@@ -153,6 +157,8 @@ impl Prompts {
                 }
                 Sound::RingBack => &self.ring_back,
                 Sound::Busy => &self.busy,
+                Sound::Congestion => &self.congestion,
+                Sound::NoSuchNumber => &self.no_such_number,
                 Sound::Entry => &self.entry,
                 Sound::Music => &self.music,
                 Sound::Silence(ms) => {

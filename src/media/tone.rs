@@ -1,4 +1,4 @@
-//! Tones of our own: ring-back and busy of the Chinese tone plan (YD/T 729, GB/T 3380: 450 Hz), the entry tone
+//! Tones of our own: ring-back, busy, congestion and no such number of the Chinese tone plan (YD/T 729, GB/T 3380: 450 Hz), the entry tone
 //! (接入提示音). Linear samples at 8 kHz; edges are ramped over 5 ms so that nothing clicks.
 //!
 //! Refuses to know: when they are played.
@@ -21,6 +21,25 @@ pub fn ring_back() -> Vec<i16> {
 pub fn busy() -> Vec<i16> {
     let mut samples = sine(450.0, 350);
     samples.resize(700 * 8, 0);
+    samples
+}
+
+/// 450 Hz for 0.7 s, then 0.7 s of silence.
+#[must_use]
+pub fn congestion() -> Vec<i16> {
+    let mut samples = sine(450.0, 700);
+    samples.resize(1400 * 8, 0);
+    samples
+}
+
+/// 450 Hz: three times 0.1 s on and off, then 0.4 s on and off (空号音).
+#[must_use]
+pub fn no_such_number() -> Vec<i16> {
+    let mut samples = Vec::new();
+    for ms in [100, 100, 100, 400] {
+        samples.extend(sine(450.0, ms));
+        samples.resize(samples.len() + usize::try_from(ms * 8).unwrap_or(0), 0);
+    }
     samples
 }
 
@@ -74,8 +93,17 @@ mod tests {
     }
 
     #[test]
+    fn failures_sound_different_for_more_than_a_second() {
+        assert_eq!(congestion().len(), 1400 * 8);
+        let none = no_such_number();
+        assert_eq!(none.len(), 1400 * 8);
+        assert!(none[800..1600].iter().all(|sample| *sample == 0));
+        assert!(none[4800..8000].iter().any(|sample| *sample > 6000));
+    }
+
+    #[test]
     fn tones_start_and_end_without_a_click() {
-        for tone in [ring_back(), busy(), entry()] {
+        for tone in [ring_back(), busy(), congestion(), no_such_number(), entry()] {
             let step = tone
                 .windows(2)
                 .map(|p| (i32::from(p[1]) - i32::from(p[0])).abs())

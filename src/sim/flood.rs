@@ -89,6 +89,8 @@ fn policy() -> Policy {
         area_code: String::from("0755"),
         outbound: None,
         shown_number: String::from("120"),
+        circuits: None,
+        circuits_kept: 0,
     };
     let centre = Centre {
         id: String::from("flood"),

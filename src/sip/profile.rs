@@ -63,6 +63,8 @@ pub struct Profile {
     pub symmetric: bool,
     /// Added to outbound INVITEs as they are.
     pub headers: BTreeMap<String, String>,
+    /// Added to an INVITE whose phone may pick up by itself, because the person at it asked for the call.
+    pub auto_answer: BTreeMap<String, String>,
 }
 
 /// How a number is written.
@@ -131,6 +133,7 @@ impl Default for Profile {
             session_expires_s: 1800,
             symmetric: false,
             headers: BTreeMap::new(),
+            auto_answer: BTreeMap::new(),
         }
     }
 }
@@ -193,6 +196,16 @@ impl Profile {
             reliable_provisional: false,
             session_expires_s: 0,
             symmetric: true,
+            auto_answer: BTreeMap::from([
+                (
+                    String::from("Alert-Info"),
+                    String::from("<http://localhost>;info=alert-autoanswer;delay=0"),
+                ),
+                (
+                    String::from("Call-Info"),
+                    String::from("<sip:localhost>;answer-after=0"),
+                ),
+            ]),
             ..Self::default()
         }
     }
@@ -242,7 +255,7 @@ impl Profile {
                 got: self.session_expires_s,
             });
         }
-        for (name, value) in &self.headers {
+        for (name, value) in self.headers.iter().chain(&self.auto_answer) {
             let name_ok = !name.is_empty()
                 && name
                     .bytes()

@@ -277,7 +277,11 @@ impl Page {
         event: &Event,
     ) -> Result<Option<CallRecord>, ProjectorError> {
         // Folding the journal again begins each call from nothing, whatever the database holds of it.
-        if matches!(event.kind, EventKind::CallReceived { .. }) {
+        let begins = matches!(
+            event.kind,
+            EventKind::CallReceived { .. } | EventKind::CallDialled { .. }
+        );
+        if begins {
             return Ok(None);
         }
         if let Some(record) = self.records.get(&call) {

@@ -37,6 +37,10 @@ impl Switch {
             }
             return;
         }
+        if let Some(seat) = self.dials_out(arrival) {
+            self.remember_invite(&arrival.invite_key, arrival.call);
+            return self.phone_dialled(arrival, &seat);
+        }
         // A call that ended for any other reason than our restart had its end: whoever calls now is taken anew.
         let restarted = known.filter(|call| self.was_cut_by_restart(*call));
         self.totals.arrived += 1;
@@ -221,6 +225,7 @@ impl Switch {
             legs: std::iter::once((arrival.leg, leg)).collect(),
             matrix: Matrix::silent(),
             phase: Phase::Unanswered(Unanswered::entered(self.now)),
+            outbound: None,
         };
         self.calls.insert(arrival.call, call);
         self.legs.insert(arrival.leg, arrival.call);
@@ -384,7 +389,7 @@ impl Switch {
     }
 
     /// `yyyymmdd` + 6 digits, local day.
-    fn next_serial(&mut self) -> String {
+    pub(super) fn next_serial(&mut self) -> String {
         let mut day = (self.now + LOCAL_OFFSET).rfc3339();
         day.truncate(10);
         day.retain(|c| c.is_ascii_digit());

@@ -18,6 +18,12 @@ impl Switch {
             Command::SeatReady { seat } => self.seat_ready(by, seat),
             Command::SeatNotReady { seat, reason } => self.seat_not_ready(by, seat, reason),
             Command::HangUp { call } => self.hang_up(by, *call),
+            Command::Dial { seat, number } => self.dial(by, seat, number),
+            Command::Link {
+                call,
+                to,
+                incident_id,
+            } => self.link(by, *call, *to, incident_id.as_deref()),
             Command::AddParty { call, number, role } => self.add_party(by, *call, number, role),
             Command::RemoveParty { call, leg } => self.remove_party(by, *call, *leg),
             Command::Join { call, with } => self.join(by, *call, *with),
@@ -73,7 +79,7 @@ impl Switch {
                 );
             }
             Phase::Closing(_) => return Err(self.wrong_call_state(call, "nothing is left to end")),
-            Phase::Talking(_) => {}
+            Phase::Dialling(_) | Phase::Talking(_) => {}
         }
         self.given(by, Some(call), "hang_up");
         self.end_answered(call, Cause::SeatReleased, "seat");
@@ -168,7 +174,7 @@ impl Switch {
         panic!("planted by a command on call {call}");
     }
 
-    fn check_known_call(&self, call: CallId) -> Result<(), CommandError> {
+    pub(super) fn check_known_call(&self, call: CallId) -> Result<(), CommandError> {
         if self.calls.contains_key(&call) || self.past.contains_key(&call) {
             Ok(())
         } else {
@@ -244,6 +250,7 @@ impl Switch {
         let state = self.calls.get(&call).map_or("settled", |c| match &c.phase {
             Phase::InMenu(_) => "in a menu",
             Phase::Unanswered(_) => "waiting",
+            Phase::Dialling(_) => "dialling",
             Phase::Talking(_) => "talking",
             Phase::Closing(_) => "closing",
         });

@@ -74,6 +74,10 @@ pub enum Sound {
     RingBack,
     /// 450 Hz, 0.35 s on, 0.35 s off.
     Busy,
+    /// 450 Hz, 0.7 s on, 0.7 s off: the way there is blocked.
+    Congestion,
+    /// 450 Hz, three times 0.1 s, then 0.4 s: no such number (空号音).
+    NoSuchNumber,
     /// The short tone at entry (接入提示音).
     Entry,
     Music,
@@ -87,7 +91,13 @@ impl Sound {
     pub fn spoken_in(self, language: &str) -> Self {
         match self {
             Self::Prompt(prompt) => Self::Prompt(PromptId(format!("{language}/{prompt}"))),
-            Self::RingBack | Self::Busy | Self::Entry | Self::Music | Self::Silence(_) => self,
+            Self::RingBack
+            | Self::Busy
+            | Self::Congestion
+            | Self::NoSuchNumber
+            | Self::Entry
+            | Self::Music
+            | Self::Silence(_) => self,
         }
     }
 }

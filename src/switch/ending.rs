@@ -31,7 +31,9 @@ impl Switch {
     pub(super) fn forget_leg(&mut self, call: CallId, leg: LegId) -> Option<Leg> {
         self.disarm_leg(leg);
         self.legs.remove(&leg);
-        self.call_mut(call)?.legs.remove(&leg)
+        let removed = self.call_mut(call)?.legs.remove(&leg)?;
+        self.colleague_left(&removed);
+        Some(removed)
     }
 
     /// Tells a leg to end and takes it out of its call.
@@ -122,13 +124,15 @@ impl Switch {
                 Outcome::Abandoned => "abandoned",
                 Outcome::Lost => "lost",
                 Outcome::RefusedCapacity => "refused_capacity",
+                Outcome::NotReached => "not_reached",
             },
         );
         self.disarm_waiting(call);
+        self.timers.disarm(&TimerKey::CalleeTold(call));
         self.caller_served(call);
         self.return_dialling_seat(call);
         match outcome {
-            Outcome::Answered => {}
+            Outcome::Answered | Outcome::NotReached => {}
             Outcome::Abandoned => self.totals.abandoned += 1,
             Outcome::Lost => self.totals.lost += 1,
             Outcome::RefusedCapacity => self.totals.refused += 1,
@@ -171,7 +175,7 @@ impl Switch {
         let Some(open) = self.calls.get(&call) else {
             return;
         };
-        let talking = open.talking().is_some();
+        let (talking, made) = (open.talking().is_some(), open.outbound.is_some());
         let legs: Vec<_> = open
             .legs
             .iter()
@@ -186,6 +190,10 @@ impl Switch {
                     self.release(call, leg, cause);
                     self.say_seat_released(call, leg, seat, cause);
                     self.seat_hung_up(seat);
+                }
+                Party::Seat(seat) if made => {
+                    self.release(call, leg, cause);
+                    self.say_seat_released(call, leg, seat, cause);
                 }
                 Party::Seat(seat) => {
                     self.free_offered_seat(call, leg, seat, Cause::Withdrawn);

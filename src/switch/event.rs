@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::input::{Actor, Command, DispatchReport, Finding, SealedRecording};
 use super::star::StarResult;
 use crate::acd::{Held, Rule};
-use crate::call::{Arrival, Cause, FormChange, HoldBy, Mode};
+use crate::call::{Arrival, Cause, Direction, FormChange, HoldBy, Mode};
 use crate::id::{
     CallBackId, CallId, DestinationId, EventId, LegId, MarkId, MenuId, PromptId, QueueId,
     RecordingId, SeatId, TrunkId,
@@ -27,7 +27,7 @@ pub struct Event {
     pub kind: EventKind,
 }
 
-/// How a call ended for the caller. Exactly one per call: [`EventKind::CallReopened`] withdraws that of a restart.
+/// How a call ended for the caller, or for the seat that dialled. Exactly one per call: [`EventKind::CallReopened`] withdraws that of a restart.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -35,6 +35,8 @@ pub enum Outcome {
     Abandoned,
     Lost,
     RefusedCapacity,
+    /// A call that we made found nobody.
+    NotReached,
 }
 
 /// A free seat that was not offered a call.
@@ -54,6 +56,27 @@ pub enum EventKind {
         caller: Number,
         serial_no: String,
         channel: String,
+    },
+    /// A seat calls a number or another seat. `arrival`: its phone dialled by itself.
+    #[serde(rename = "call.dialled")]
+    CallDialled {
+        seat: SeatId,
+        callee: Number,
+        /// The seat that is called.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        callee_seat: Option<SeatId>,
+        direction: Direction,
+        serial_no: String,
+        by: Actor,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        arrival: Option<Box<Arrival>>,
+    },
+    /// A person said what the call belongs to: another call, an incident, or both.
+    #[serde(rename = "call.linked")]
+    CallLinked {
+        to: Option<CallId>,
+        incident_id: Option<String>,
+        by: Actor,
     },
     /// An INVITE of the same identity, which makes no call of its own.
     #[serde(rename = "call.rejoined")]
@@ -145,7 +168,9 @@ pub enum EventKind {
         leg: LegId,
         role: String,
         number: String,
-        trunk: TrunkId,
+        /// Absent: a seat's phone rings.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trunk: Option<TrunkId>,
     },
     #[serde(rename = "conference.party_joined")]
     PartyJoined {

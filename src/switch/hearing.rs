@@ -92,6 +92,7 @@ impl Switch {
         if talking.tone == (SeatTone::Once { play }) {
             talking.tone = SeatTone::Quiet;
             self.refresh_tones(call);
+            self.callee_told(call);
         }
     }
 

@@ -320,6 +320,14 @@ pub enum Command {
     SeatNotReady { seat: SeatId, reason: String },
     /// The seat ends the call: every leg is released.
     HangUp { call: CallId },
+    /// Ring the seat's phone, then `number`: a seat of ours, or any number through the trunks (拨打).
+    Dial { seat: SeatId, number: String },
+    /// Say what a call belongs to: another call, an incident, or both.
+    Link {
+        call: CallId,
+        to: Option<CallId>,
+        incident_id: Option<String>,
+    },
     /// Ring `number` through the trunks and join it: doctor, 110, crew...
     AddParty {
         call: CallId,
@@ -406,6 +414,11 @@ pub enum CommandReply {
     Done,
     /// The leg that is being rung.
     Leg {
+        leg: LegId,
+    },
+    /// The new call, and the leg of the phone that is being rung.
+    Call {
+        call: CallId,
         leg: LegId,
     },
     /// The new mark.

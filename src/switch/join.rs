@@ -73,6 +73,10 @@ impl Switch {
             });
         };
         let joined = match &guest.phase {
+            Phase::Dialling(_) => {
+                let hint = "its seat is still dialling";
+                return Err(self.wrong_call_state(with, hint));
+            }
             Phase::InMenu(_) => {
                 let hint = "wait for the queue, its caller still chooses in a menu";
                 return Err(self.wrong_call_state(with, hint));

@@ -9,8 +9,8 @@
 //!       -> free seats are offered, positions told, alarms settled -> Events, Effects
 //! ```
 //! One file per concern: arrival, menu, hearing (what a waiting caller hears), routing (who is offered whom), offer,
-//! talk, party, hold, listen, supervise, join, ending, call_backs, screening, form, seats, trunks, ledger (alarms), commands, restart,
-//! timers, snapshot, picture (for people).
+//! talk, party, hold, outbound (calls that we make), listen, supervise, join, ending, call_backs, screening, form, seats,
+//! trunks, ledger (alarms), commands, restart, timers, snapshot, picture (for people).
 
 mod arrival;
 mod call_backs;
@@ -27,6 +27,7 @@ mod ledger;
 mod listen;
 mod menu;
 mod offer;
+mod outbound;
 mod party;
 mod picture;
 mod policy;
@@ -359,6 +360,7 @@ impl Switch {
     /// After each Input: free seats get calls, callers hear what is true now, standing alarms are settled.
     fn follow_up(&mut self) {
         self.route();
+        self.give_colleagues_back();
         self.refresh_hearing();
         self.settle_seats_none();
     }

@@ -79,6 +79,7 @@ impl Switch {
             },
             from_number: self.calls.get(&call)?.caller.display.clone(),
             from_name,
+            picks_up: false,
         })
     }
 
@@ -91,6 +92,9 @@ impl Switch {
 
     /// A fact of a seat's leg, offered or talking.
     pub(super) fn seat_fact(&mut self, call: CallId, leg: LegId, seat: &SeatId, fact: LegFact) {
+        if self.dialling_fact(call, leg, seat, fact) {
+            return;
+        }
         match fact {
             LegFact::Trying => self.seat_alive(call, leg, seat),
             LegFact::Progressed { .. } => self.seat_rang(call, leg, seat),
@@ -100,7 +104,8 @@ impl Switch {
                 self.seat_left(call, leg, seat, cause, by_far_side);
             }
             LegFact::Held { .. } => self.refresh_tones(call),
-            LegFact::Confirmed => self.misfit("seat.confirmed"),
+            // Of a phone that dialled.
+            LegFact::Confirmed => {}
             LegFact::Digit { .. } | LegFact::Noted | LegFact::Misfit { .. } => {}
         }
     }
@@ -245,6 +250,9 @@ impl Switch {
         let Some(call) = self.legs.get(&leg).copied() else {
             return self.misfit("flaw.timer_ring_unknown_leg");
         };
+        if self.dialling_rang_out(call, leg) {
+            return;
+        }
         let Some(offer) = self.offer_mut(call, leg) else {
             return self.listener_rang_out(call, leg);
         };

@@ -10,11 +10,8 @@
 use super::timers::TimerKey;
 use super::{Actor, CommandError, CommandReply, EventKind, Sound, Switch};
 use crate::call::{Cause, Hunt, Invite, Leg, LegCommand, LegFact, Party, SeatTone, Target};
-use crate::id::{CallId, LegId, TrunkId};
+use crate::id::{CallId, LegId, SeatId, TrunkId};
 use crate::limits::{COMMAND_TEXT_BYTES_MAX, LEGS_PER_CALL_MAX, NUMBER_DIGITS_MAX};
-
-/// Cycles of busy tone that tell the seat of a failure: about three seconds.
-const BUSY_CYCLES: usize = 4;
 
 impl Switch {
     /// `AddParty`.
@@ -107,7 +104,7 @@ impl Switch {
     }
 
     /// Outbound trunks in the configured order; those known to be down come last.
-    fn outbound_trunks(&self) -> Vec<TrunkId> {
+    pub(super) fn outbound_trunks(&self) -> Vec<TrunkId> {
         let mut trunks: Vec<_> = self
             .policy
             .trunks
@@ -121,14 +118,14 @@ impl Switch {
         trunks.into_iter().map(|(_, _, id)| id).collect()
     }
 
-    fn next_third(&mut self, call: CallId, role: &str) -> Option<u8> {
+    pub(super) fn next_third(&mut self, call: CallId, role: &str) -> Option<u8> {
         let thirds = &mut self.call_mut(call)?.thirds;
         let n = thirds.get(role).copied().unwrap_or(0).checked_add(1)?;
         thirds.insert(role.to_owned(), n);
         Some(n)
     }
 
-    fn ring_third(
+    pub(super) fn ring_third(
         &mut self,
         call: CallId,
         number: &str,
@@ -148,14 +145,13 @@ impl Switch {
         state.hunt = Some(Hunt {
             first: first.unwrap_or(leg),
             role: role.to_owned(),
-            trunk: trunk.clone(),
+            trunk: Some(trunk.clone()),
+            seat: None,
             rest: trunks,
             rang: false,
         });
         self.add_leg(call, leg, state);
-        let timers = self.policy.timers;
-        self.arm(TimerKey::TrunkSilence(leg), timers.trunk_silence);
-        self.arm(TimerKey::ThirdRing(leg), timers.third_party_ring);
+        self.arm_third(leg);
         self.command_leg(
             leg,
             LegCommand::Invite(Box::new(Invite {
@@ -166,9 +162,42 @@ impl Switch {
                 },
                 from_number,
                 from_name: None,
+                picks_up: false,
             })),
         );
         Some(leg)
+    }
+
+    /// A seat's phone is rung as a third party's is.
+    pub(super) fn ring_seat_as_third(
+        &mut self,
+        call: CallId,
+        leg: LegId,
+        seat: &SeatId,
+        party: Party,
+        invite: Invite,
+    ) {
+        let Party::Third { role, .. } = party.clone() else {
+            return self.misfit("flaw.third_without_role");
+        };
+        let mut state = Leg::outbound(party, Some(seat.0.clone()));
+        state.hunt = Some(Hunt {
+            first: leg,
+            role,
+            trunk: None,
+            seat: Some(seat.clone()),
+            rest: Vec::new(),
+            rang: false,
+        });
+        self.add_leg(call, leg, state);
+        self.arm_third(leg);
+        self.command_leg(leg, LegCommand::Invite(Box::new(invite)));
+    }
+
+    fn arm_third(&mut self, leg: LegId) {
+        let timers = self.policy.timers;
+        self.arm(TimerKey::TrunkSilence(leg), timers.trunk_silence);
+        self.arm(TimerKey::ThirdRing(leg), timers.third_party_ring);
     }
 
     /// A fact of a third party's leg.
@@ -226,6 +255,7 @@ impl Switch {
             .hunt
             .as_ref()
             .map_or_else(String::new, |h| h.role.clone());
+        self.callee_joined(call);
         self.say(call, EventKind::PartyJoined { leg, role, number });
         self.people_joined(call);
         self.refresh_audio(call);
@@ -257,7 +287,13 @@ impl Switch {
         self.third_failed(call, leg, removed, Cause::NoAnswer);
     }
 
-    fn third_failed(&mut self, call: CallId, leg: LegId, removed: Option<Leg>, cause: Cause) {
+    pub(super) fn third_failed(
+        &mut self,
+        call: CallId,
+        leg: LegId,
+        removed: Option<Leg>,
+        cause: Cause,
+    ) {
         let Some(Leg {
             party,
             number,
@@ -275,6 +311,7 @@ impl Switch {
             return self.refresh_audio(call);
         }
         let role = hunt.role;
+        self.callee_failed(call, cause);
         self.say(
             call,
             EventKind::PartyFailed {
@@ -285,10 +322,11 @@ impl Switch {
             },
         );
         self.refresh_audio(call);
-        self.tell_seat_of_failure(call);
+        self.tell_seat_of_failure(call, cause);
     }
 
-    fn tell_seat_of_failure(&mut self, call: CallId) {
+    /// Busy, no such number and all else sound different.
+    pub(super) fn tell_seat_of_failure(&mut self, call: CallId, cause: Cause) {
         let Some(talking) = self.calls.get(&call).and_then(|c| c.talking()) else {
             return;
         };
@@ -298,9 +336,32 @@ impl Switch {
         let Some((_, leg)) = talking.seat.clone() else {
             return;
         };
-        if let Some(play) = self.play_to(call, leg, vec![Sound::Busy; BUSY_CYCLES], false) {
+        if let Some(play) = self.play_to(call, leg, tone_of(cause), false) {
             self.set_seat_tone(call, SeatTone::Once { play });
         }
+        self.arm_callee_told(call);
+    }
+}
+
+/// What the seat hears of a failure: about three seconds.
+fn tone_of(cause: Cause) -> Vec<Sound> {
+    match cause {
+        Cause::Unallocated => vec![Sound::NoSuchNumber; 3],
+        Cause::NoAnswer
+        | Cause::Unavailable
+        | Cause::Unreachable
+        | Cause::Capacity
+        | Cause::InternalFault
+        | Cause::MediaRefused
+        | Cause::Lost
+        | Cause::Restarted => vec![Sound::Congestion; 2],
+        Cause::Busy
+        | Cause::Rejected
+        | Cause::Normal
+        | Cause::Cancelled
+        | Cause::SeatReleased
+        | Cause::Withdrawn
+        | Cause::AnsweredElsewhere => vec![Sound::Busy; 4],
     }
 }
 
@@ -311,14 +372,14 @@ pub(super) fn unknown_call(call: CallId) -> CommandError {
     }
 }
 
-fn bad_field(field: &str, reason: &str) -> CommandError {
+pub(super) fn bad_field(field: &str, reason: &str) -> CommandError {
     CommandError::BadField {
         field: field.to_owned(),
         reason: reason.to_owned(),
     }
 }
 
-fn check_number(number: &str) -> Result<(), CommandError> {
+pub(super) fn check_number(number: &str) -> Result<(), CommandError> {
     let digits = number.strip_prefix('+').unwrap_or(number);
     let known = digits
         .bytes()

@@ -106,6 +106,7 @@ impl Switch {
             call: call.id,
             serial_no: call.serial_no.clone(),
             state: state_of(call),
+            direction: call.direction(),
             trunk: match &call.ingress {
                 Ingress::Trunk(trunk) => Some(trunk.clone()),
                 Ingress::Seat(_) => None,
@@ -177,6 +178,7 @@ impl Switch {
 fn state_of(call: &Call) -> CallState {
     match &call.phase {
         Phase::InMenu(_) => CallState::InMenu,
+        Phase::Dialling(_) => CallState::Dialling,
         Phase::Unanswered(unanswered) if !unanswered.offers.is_empty() => CallState::Offered,
         Phase::Unanswered(unanswered) => match unanswered.hearing {
             Hearing::Nothing => CallState::Arriving,
@@ -191,7 +193,7 @@ fn state_of(call: &Call) -> CallState {
             | Hearing::People => CallState::Waiting,
         },
         Phase::Talking(Talking { hold: Some(_), .. }) => CallState::Held,
-        Phase::Talking(talking) if call.third_is_up() || talking.join != Join::Apart => {
+        Phase::Talking(talking) if talking.join != Join::Apart || call.is_conference() => {
             CallState::Conferencing
         }
         Phase::Talking(_) => CallState::Talking,

@@ -182,4 +182,10 @@ pub struct TrunkPolicy {
     pub outbound: Option<u16>,
     /// Number shown on outbound calls, such as `120`.
     pub shown_number: String,
+    /// Calls that it carries at once; absent: not known.
+    #[serde(default)]
+    pub circuits: Option<u16>,
+    /// So many of them are left to callers, whatever we dial.
+    #[serde(default)]
+    pub circuits_kept: u16,
 }

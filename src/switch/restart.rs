@@ -52,6 +52,7 @@ impl Switch {
         };
         let cause = Cause::Restarted;
         let answered = open.answered_at.is_some();
+        let made = open.outbound.is_some();
         if open.caller_leg.is_some() {
             let reason = if answered {
                 "interrupted"
@@ -60,7 +61,7 @@ impl Switch {
             };
             self.call_back_due(call, reason);
         }
-        if answered {
+        if answered || made {
             self.end_answered(call, cause, "system");
         } else {
             self.end_call(call, Outcome::Lost, cause, "system");

@@ -256,7 +256,11 @@ impl Switch {
             Outcome::Abandoned | Outcome::Lost | Outcome::RefusedCapacity if answered.is_none() => {
                 self.tell_unanswered(call, &person);
             }
-            Outcome::Answered | Outcome::Abandoned | Outcome::Lost | Outcome::RefusedCapacity => {}
+            Outcome::Answered
+            | Outcome::Abandoned
+            | Outcome::Lost
+            | Outcome::RefusedCapacity
+            | Outcome::NotReached => {}
         }
     }
 

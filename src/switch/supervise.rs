@@ -45,6 +45,9 @@ impl Switch {
                 let hint = "wait for the queue, its caller still chooses in a menu";
                 Err(self.wrong_call_state(call, hint))
             }
+            Some(Phase::Dialling(_)) => {
+                Err(self.wrong_call_state(call, "its seat is still dialling"))
+            }
             Some(Phase::Closing(_)) | None => Err(self.wrong_call_state(call, "it has ended")),
         }
     }

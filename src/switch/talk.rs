@@ -74,7 +74,7 @@ impl Switch {
                     self.end_answered(call, cause, by);
                 }
             }
-            Phase::Closing(_) => self.misfit("flaw.caller_left_closing"),
+            Phase::Dialling(_) | Phase::Closing(_) => self.misfit("flaw.caller_left_closing"),
         }
     }
 
@@ -126,14 +126,20 @@ impl Switch {
         self.end_call(call, Outcome::Abandoned, cause, "caller");
     }
 
-    /// The end of a call that a seat had answered. A caller whom the carrier lost stays lost.
+    /// The end of a call that a seat had answered, or had made. A caller whom the carrier lost stays lost.
     pub(super) fn end_answered(&mut self, call: CallId, cause: Cause, by: &str) {
         let lost = self
             .calls
             .get(&call)
             .is_some_and(|c| c.caller_lost.is_some());
+        let found_nobody = self
+            .calls
+            .get(&call)
+            .is_some_and(|c| c.outbound.is_some() && c.answered_at.is_none());
         let outcome = if lost {
             Outcome::Lost
+        } else if found_nobody {
+            Outcome::NotReached
         } else {
             Outcome::Answered
         };
@@ -232,7 +238,7 @@ impl Switch {
         };
         let (caller, third) = (open.caller_leg.is_some(), open.third_is_up());
         match &open.phase {
-            Phase::InMenu(_) | Phase::Closing(_) => {}
+            Phase::InMenu(_) | Phase::Dialling(_) | Phase::Closing(_) => {}
             Phase::Unanswered(unanswered) => {
                 if unanswered.hearing == Hearing::People && !third {
                     self.set_hearing(call, Hearing::Between);

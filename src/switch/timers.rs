@@ -35,6 +35,8 @@ pub(super) enum TimerKey {
     TrunkSilence(LegId),
     /// A third party does not answer.
     ThirdRing(LegId),
+    /// The seat that dialled has been told why nobody is there.
+    CalleeTold(CallId),
     /// A released leg never reported its end.
     ReleaseGuard(LegId),
     /// A seat keys nothing more.
@@ -68,6 +70,7 @@ impl TimerKey {
             Self::Ring(_) => "ring",
             Self::TrunkSilence(_) => "trunk silence",
             Self::ThirdRing(_) => "third party ring",
+            Self::CalleeTold(_) => "callee told",
             Self::ReleaseGuard(_) => "release guard",
             Self::StarCode(_) => "star code",
             Self::HoldReminder(_) => "hold reminder",
@@ -169,6 +172,7 @@ impl Switch {
             TimerKey::Ring(leg) => self.ring_timed_out(leg),
             TimerKey::TrunkSilence(leg) => self.trunk_silent(leg),
             TimerKey::ThirdRing(leg) => self.third_rang_out(leg),
+            TimerKey::CalleeTold(call) => self.callee_told(call),
             TimerKey::ReleaseGuard(leg) => self.drop_ending_leg(leg),
             TimerKey::StarCode(leg) => self.star_code_over(leg),
             TimerKey::HoldReminder(call) => self.hold_exceeded(call),

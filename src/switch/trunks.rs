@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::timers::TimerKey;
 use super::{AlarmCode, EventKind, Policy, Switch, TrunkChange};
+use crate::call::{Call, Ingress};
 use crate::id::TrunkId;
 use crate::limits::UNKNOWN_SOURCES_MAX;
 use crate::time::{Millis, Timestamp};
@@ -47,6 +48,32 @@ impl Switch {
         }
         self.policy = policy;
         self.rehome_calls();
+    }
+
+    /// Outbound trunks that have a circuit to spare when those of callers are kept; best first.
+    pub(super) fn spare_trunks(&self) -> Vec<TrunkId> {
+        let mut trunks = self.outbound_trunks();
+        trunks.retain(|id| {
+            let policy = self.policy.trunks.get(id);
+            let Some((circuits, kept)) = policy.and_then(|p| Some((p.circuits?, p.circuits_kept)))
+            else {
+                return true;
+            };
+            self.circuits_used(id) + usize::from(kept) < usize::from(circuits)
+        });
+        trunks
+    }
+
+    fn circuits_used(&self, trunk: &TrunkId) -> usize {
+        let over = |call: &Call| {
+            let came = matches!(&call.ingress, Ingress::Trunk(of) if of == trunk);
+            let rung = call.legs.values().filter(|leg| {
+                let hunt = leg.hunt.as_ref();
+                hunt.is_some_and(|hunt| hunt.trunk.as_ref() == Some(trunk))
+            });
+            rung.count() + usize::from(came && call.caller_leg.is_some())
+        };
+        self.calls.values().map(over).sum()
     }
 
     pub(super) fn trunk_changed(&mut self, id: &TrunkId, change: &TrunkChange) {

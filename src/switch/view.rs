@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::event::AlarmCode;
-use crate::call::{CallType, Lists, Mode, Sheet};
+use crate::call::{CallType, Direction, Lists, Mode, Sheet};
 use crate::id::{CallBackId, CallId, LegId, MarkId, SeatId, TrunkId};
 use crate::time::Timestamp;
 
@@ -131,6 +131,8 @@ pub enum CallState {
     Arriving,
     /// Choosing in a menu.
     InMenu,
+    /// A call that we make: the seat that dialled is being rung.
+    Dialling,
     Greeting,
     Waiting,
     Offered,
@@ -147,6 +149,8 @@ pub struct CallView {
     pub call: CallId,
     pub serial_no: String,
     pub state: CallState,
+    /// Who made it; the number of a call that we make stands in `caller` all the same.
+    pub direction: Direction,
     pub trunk: Option<TrunkId>,
     pub caller: String,
     pub called: String,

@@ -22,6 +22,7 @@ fn invite() -> LegCommand {
         },
         from_number: "13800138000".into(),
         from_name: Some("南山区".into()),
+        picks_up: false,
     }))
 }
 

@@ -418,6 +418,7 @@ fn outbound() -> (Node, LegId, String) {
         },
         from_number: "120".into(),
         from_name: None,
+        picks_up: false,
     };
     let sent = node.command(at(1), leg, LegCommand::Invite(Box::new(invite)));
     let invite = starting(&sent, "INVITE sip:110@").to_owned();
@@ -622,6 +623,7 @@ fn a_phone_registers_with_either_digest_is_rung_where_it_came_from_and_expires()
             target: Target::Seat { seat, contact },
             from_number: "13800138000".into(),
             from_name: Some("南山区".into()),
+            picks_up: false,
         };
         node.ua
             .command(at(20), leg, LegCommand::Invite(Box::new(invite)));

@@ -33,6 +33,12 @@ function askListen(c) {
   const phones = view.seats.filter((s) => s.supervisor && s.registered).map((s) => [s.seat, s.seat]);
   ask({ title: t().ask_listen(name(c)), yes: t().listen, alive: open(c.call), fields: [{ name: 'seat', label: t().ask_seat, value: me.seat, choices: phones }], run: (body) => api('POST', `/calls/${c.call}/listen`, body) });
 }
+function askDial(seat) {
+  ask({ title: t().ask_dial(seat), yes: t().dial, fields: [{ name: 'number', label: t().ask_dialled, kind: 'tel' }], run: (body) => api('POST', `/seats/${seat}/dial`, body) });
+}
+function askLink(c) {
+  ask({ title: t().ask_link(name(c)), yes: t().link, fields: [{ name: 'to', label: t().ask_with, choices: c.links }], run: (body) => api('POST', `/calls/${c.call}/link`, body) });
+}
 function askNotReady(seat) {
   ask({ title: t().ask_not_ready(seat), yes: t().not_ready, fields: [{ name: 'reason', label: t().ask_reason, value: t().reasons[0] }], run: (body) => api('POST', `/seats/${seat}/not_ready`, body) });
 }
@@ -48,7 +54,9 @@ function talkRow(c) {
   const closing = c.state === 'closing';
   const legs = c.legs.filter((l) => l.party !== 'caller' || l.state !== 'up').map((l) => [tag([partyName(l), t().leg[l.state] ?? l.state].filter(Boolean).join(' '), l.state === 'up' ? 'good' : 'warm'),
     /^(caller|seat-|supervisor-)/.test(l.party) || closing || !mine(c) ? null : button(`remove-${l.leg}`, l.state === 'up' ? t().remove : t().cancel, () => command('DELETE', `/calls/${c.call}/parties/${l.leg}`))]);
-  return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at), who(c), ...labels(c), c.call_type ? tag(words(c.call_type)) : null, el('span', { className: legs.length > 1 ? 'legs more' : 'legs' }, legs.flat()), el('span', { className: 'grow' }),
+  const made = c.direction !== 'inbound';
+  return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at), made ? tag(t().direction[c.direction], 'blue') : null, who(c), ...labels(c), c.call_type ? tag(words(c.call_type)) : null, el('span', { className: legs.length > 1 ? 'legs more' : 'legs' }, legs.flat()), el('span', { className: 'grow' }),
+    made && !closing && mine(c) && c.links.length ? button('link', t().link, () => askLink(c)) : null,
     ['talking', 'held'].includes(c.state) && !c.with ? null : tag(c.with ? t().joined_with(c.with) : t().call[c.state], closing ? '' : 'blue'),
     ...onHold(c),
     ...(closing || !mine(c) || !seated(c) ? [] : [...holding(c), button('add', t().add, () => askParty(c)), ...(c.others.length ? [button('join', t().join, () => askJoin(c))] : [])]), ...listening(c),
@@ -66,6 +74,7 @@ function seatCard(s) {
   const acts = [];
   if (leads() || s.seat === me.seat) {
     if (['wrap_up', 'not_ready'].includes(s.state)) acts.push(button('ready', t().ready, () => command('POST', `/seats/${s.seat}/ready`)));
+    if (['wrap_up', 'ready', 'not_ready'].includes(s.state) && s.registered) acts.push(button('dial', t().dial, () => askDial(s.seat)));
     if (['wrap_up', 'ready'].includes(s.state)) acts.push(button('not_ready', t().not_ready, () => askNotReady(s.seat)));
   }
   return el('div', { className: `seat ${tones[s.state]} ${s.seat === me.seat ? 'own' : ''}` }, el('span', {}, el('b', { textContent: s.seat }), s.supervisor ? tag(t().supervisor) : null), timer(s.state === 'signed_out' ? 0 : s.since),
@@ -82,8 +91,9 @@ function draw() {
   $('trunks').replaceChildren(...view.trunks.map((k) => { const e = tag(`${k.trunk} ${k.up ? '✓' : k.up === false ? '✕' : '?'}`, k.up ? 'good' : k.up === false ? 'hot' : ''); e.title = k.up ? t().trunk_up : k.up === false ? `${t().trunk_down}: ${k.detail}` : t().trunk_unknown; return e; }));
   const phones = view.seats.some((s) => s.supervisor && s.registered);
   const numbers = new Map(view.calls.map((c) => [c.call, name(c)]));
-  const calls = view.calls.map((c) => ({ ...c, phones, mine: mine(c), others: mine(c) && seated(c) ? joinable(c) : [], with: c.joined_with.map((call) => numbers.get(call)).join(', ') }));
-  const waiting = calls.filter((c) => c.answered_at == null && c.state !== 'closing'), talking = calls.filter((c) => c.answered_at != null);
+  const calls = view.calls.map((c) => ({ ...c, phones, mine: mine(c), others: mine(c) && seated(c) ? joinable(c) : [], links: c.direction === 'inbound' ? [] : view.calls.filter((o) => o.call !== c.call).map((o) => [o.call, name(o)]), with: c.joined_with.map((call) => numbers.get(call)).join(', ') }));
+  const waits = (c) => c.answered_at == null && c.direction === 'inbound';
+  const waiting = calls.filter((c) => waits(c) && c.state !== 'closing'), talking = calls.filter((c) => !waits(c));
   $('waiting-count').textContent = waiting.length || ''; $('talking-count').textContent = talking.length || ''; $('call-backs-count').textContent = view.call_backs.length || '';
   rows($('waiting'), waiting, (c) => c.call, waitingRow, t().none_waiting);
   rows($('talking'), talking, (c) => c.call, talkRow, t().none_talking);
@@ -106,7 +116,7 @@ const help = () => ask({ title: t().keys, fields: [{ shown: el('dl', {}, t().key
 document.addEventListener('keydown', (e) => {
   if (asking() || e.ctrlKey || e.altKey || e.metaKey || /^(INPUT|SELECT|TEXTAREA|AUDIO)$/.test(e.target.tagName)) return;
   const own = view?.calls.find((c) => me.seat && c.seat === me.seat && seated(c) && c.answered_at != null && c.state !== 'closing');
-  const acts = { '?': help, l: changeLanguage, p: playOrPause, r: me.seat && (() => command('POST', `/seats/${me.seat}/ready`)), n: me.seat && (() => askNotReady(me.seat)), t: own && (() => askParty(own)), b: own && own.hold?.by !== 'phone' && (() => command('POST', `/calls/${own.call}/${own.hold ? 'resume' : 'hold'}`)), f: own && (() => openForm(own.call, name(own))), h: own && (() => askHangUp(own)) };
+  const acts = { '?': help, l: changeLanguage, p: playOrPause, r: me.seat && (() => command('POST', `/seats/${me.seat}/ready`)), n: me.seat && (() => askNotReady(me.seat)), d: me.seat && (() => askDial(me.seat)), t: own && (() => askParty(own)), b: own && own.hold?.by !== 'phone' && (() => command('POST', `/calls/${own.call}/${own.hold ? 'resume' : 'hold'}`)), f: own && (() => openForm(own.call, name(own))), h: own && (() => askHangUp(own)) };
   const act = acts[e.key.toLowerCase()];
   if (act) { e.preventDefault(); act(); }
 });

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check_forms::Forms;
+use super::check_made::dials_out;
 use super::check_marks::Marks;
 use super::check_route::Routes;
 use crate::call::{Arrival, Cause, Ingress, LegEvent, Mode};
@@ -51,6 +52,9 @@ pub(super) struct LegTruth {
 pub(super) struct CallTruth {
     pub(super) received_at: Timestamp,
     pub(super) dialled_by: Option<SeatId>,
+    /// A call that we make, and the colleague it is for.
+    pub(super) made: bool,
+    pub(super) callee_seat: Option<SeatId>,
     pub(super) seq: u64,
     pub(super) outcome: Option<Outcome>,
     pub(super) settled: bool,
@@ -68,6 +72,29 @@ pub(super) struct CallTruth {
     pub(super) held: bool,
     /// The caller's last playback, while it sounds; absent before the first.
     pub(super) playing: Option<Option<PlayId>>,
+}
+
+impl CallTruth {
+    pub(super) fn begun(received_at: Timestamp) -> Self {
+        Self {
+            received_at,
+            dialled_by: None,
+            made: false,
+            callee_seat: None,
+            seq: 0,
+            outcome: None,
+            settled: false,
+            restarted: false,
+            call_back: false,
+            answered: false,
+            seat_left: false,
+            matrix: Matrix::silent(),
+            called: String::new(),
+            menu_until: None,
+            held: false,
+            playing: None,
+        }
+    }
 }
 
 /// The leg whose end this step is about.
@@ -305,8 +332,11 @@ impl Checker {
         }
         if !arrival.refused_capacity {
             self.invite_keys.insert(arrival.invite_key.clone(), call);
-            let (who, reach) = (Who::Caller, Reach::Up);
-            let mode = Mode::Listen;
+            let who = match &arrival.ingress {
+                Ingress::Seat(seat) if dials_out(arrival) => Who::Seat(seat.clone()),
+                Ingress::Seat(_) | Ingress::Trunk(_) => Who::Caller,
+            };
+            let (reach, mode) = (Reach::Up, Mode::Listen);
             let truth = LegTruth {
                 call,
                 who,
@@ -445,6 +475,8 @@ impl Checker {
         if let EventKind::CallReceived { arrival, .. } = &event.kind {
             self.receive(call, event, arrival)?;
             self.routes.received(arrival);
+        } else if let EventKind::CallDialled { .. } = &event.kind {
+            self.dialled(call, event)?;
         }
         let Some(truth) = self.calls.get_mut(&call) else {
             return Err((2, format!("{call} speaks without having been received")));
@@ -476,20 +508,9 @@ impl Checker {
         self.calls.insert(
             call,
             CallTruth {
-                received_at: event.at,
                 dialled_by,
-                seq: 0,
-                outcome: None,
-                settled: false,
-                restarted: false,
-                call_back: false,
-                answered: false,
-                seat_left: false,
-                matrix: Matrix::silent(),
                 called: arrival.called.clone(),
-                menu_until: None,
-                held: false,
-                playing: None,
+                ..CallTruth::begun(event.at)
             },
         );
         Ok(())
@@ -543,6 +564,7 @@ impl Checker {
                 | CallState::Greeting
                 | CallState::Waiting
                 | CallState::Offered => truth.outcome.is_none() && self.in_queue(call.call),
+                CallState::Dialling => truth.outcome.is_none() && truth.made,
                 CallState::Held if !truth.held => false,
                 CallState::Talking | CallState::Held | CallState::Conferencing => {
                     truth.outcome.is_none() && truth.answered && !self.in_queue(call.call)

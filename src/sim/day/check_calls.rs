@@ -1,6 +1,7 @@
 //! Checks of calls: who may end a caller, one outcome each, who hears whom.
 
 use super::check::{Checker, LegTruth, Reach, Verdict, Who};
+use super::check_made::dials_out;
 use crate::call::{Cause, LegCommand, Mode, Target};
 use crate::id::{CallId, LegId};
 use crate::matrix::Matrix;
@@ -80,6 +81,10 @@ impl Checker {
     }
 
     fn may_end_call(&self, input: &Input, call: CallId) -> bool {
+        // No caller is in it: the seat that made it, its callee, or a tone's end may end it.
+        if self.calls.get(&call).is_some_and(|c| c.made) {
+            return true;
+        }
         let caller_gone = self.caller_of(call).is_none();
         let own = self
             .ended
@@ -87,7 +92,9 @@ impl Checker {
             .is_some_and(|e| self.together(e.leg.call, call));
         match &input.kind {
             InputKind::Started { .. } => true,
-            InputKind::Arrived { arrival } => arrival.call == call && arrival.refused_capacity,
+            InputKind::Arrived { arrival } => {
+                arrival.call == call && (arrival.refused_capacity || dials_out(arrival))
+            }
             InputKind::Command {
                 command: Command::RemoveParty { call: of, .. } | Command::HangUp { call: of },
                 ..
@@ -151,13 +158,17 @@ impl Checker {
             (truth.matrix, truth.playing) = (Matrix::silent(), None);
             truth.held = false;
         } else if let EventKind::CallEnded { outcome, cause, .. } = &event.kind {
-            truth.restarted = *cause == Cause::Restarted;
+            truth.restarted = *cause == Cause::Restarted && !truth.made;
             if let Some(before) = truth.outcome.replace(*outcome) {
                 return Err((2, format!("call {call} ended {outcome:?} after {before:?}")));
             }
             let open_work = match outcome {
                 Outcome::Abandoned | Outcome::Lost | Outcome::RefusedCapacity => true,
                 Outcome::Answered => false,
+                Outcome::NotReached if truth.made => false,
+                Outcome::NotReached => {
+                    return Err((2, format!("call {call} came in and was not reached")));
+                }
             };
             if open_work && !truth.call_back {
                 return Err((
@@ -212,6 +223,12 @@ impl Checker {
                 }
                 let who = match &invite.target {
                     Target::Number { .. } => Who::Third,
+                    Target::Seat { seat, .. }
+                        if self.is_made(invite.call) && Self::is_offer(input, invite.call) =>
+                    {
+                        self.check_phone_is_free(seat)?;
+                        self.made_leg_of(invite.call, seat)
+                    }
                     Target::Seat { seat, .. } if Self::is_offer(input, invite.call) => {
                         self.check_offer(invite.call, seat)?;
                         Who::Seat(seat.clone())
@@ -344,7 +361,9 @@ impl Checker {
     /// Invariant 2, first half: a call in which nobody is left to talk has its outcome in the same step.
     pub(super) fn check_outcome_is_due(&self) -> Verdict {
         for (call, truth) in &self.calls {
-            let alone = self.talkers(*call) == 0 || self.talkers_with(*call) < 2;
+            let nobody = !self.legs.values().any(|leg| leg.call == *call);
+            let few = self.talkers(*call) == 0 || self.talkers_with(*call) < 2;
+            let alone = if truth.made { nobody } else { few };
             if truth.outcome.is_none() && alone && self.caller_of(*call).is_none() {
                 return Err((2, format!("call {call} is over and has no outcome")));
             }

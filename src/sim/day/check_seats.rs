@@ -129,7 +129,8 @@ impl Checker {
             .calls
             .get(&call)
             .is_some_and(|c| c.menu_until.is_some());
-        let begins = self.expected == Some(call) || self.reopening == Some(call);
+        let begins =
+            (self.expected == Some(call) && !self.is_made(call)) || self.reopening == Some(call);
         if !begins || arrival.refused_capacity || !free || in_menu {
             return Ok(());
         }
@@ -165,10 +166,7 @@ impl Checker {
                     Who::Caller | Who::Third => false,
                 })
                 .collect();
-            let dials = self
-                .calls
-                .iter()
-                .any(|(id, c)| Some(*id) == seat.call && c.dialled_by.as_ref() == Some(&seat.seat));
+            let dials = self.dials(&seat.seat, seat.call);
             let fits = match (seat.state, legs.as_slice()) {
                 (SeatState::Reserved | SeatState::Ringing, [leg]) => {
                     matches!(leg.who, Who::Seat(_))
@@ -177,7 +175,7 @@ impl Checker {
                 }
                 (SeatState::Talking, [leg]) => {
                     matches!(leg.who, Who::Seat(_))
-                        && leg.reach == Reach::Up
+                        && (leg.reach == Reach::Up || dials)
                         && Some(leg.call) == seat.call
                 }
                 (SeatState::Talking, []) => dials,

@@ -14,6 +14,7 @@ mod chance;
 mod check;
 mod check_calls;
 mod check_forms;
+mod check_made;
 mod check_marks;
 mod check_route;
 mod check_seats;
@@ -62,6 +63,9 @@ pub struct Summary {
     pub joins: u64,
     /// Times a caller was put on hold.
     pub held: u64,
+    /// Calls that seats made, and those of them that reached nobody.
+    pub dialled: u64,
+    pub not_reached: u64,
     /// Callers put back to the queue's head after a seat's line was lost.
     pub requeued: u64,
     pub restarts: u64,
@@ -94,6 +98,8 @@ impl Summary {
         self.taken_over += other.taken_over;
         self.joins += other.joins;
         self.held += other.held;
+        self.dialled += other.dialled;
+        self.not_reached += other.not_reached;
         self.requeued += other.requeued;
         self.restarts += other.restarts;
         self.reopened += other.reopened;
@@ -207,7 +213,7 @@ impl fmt::Display for Campaign {
         writeln!(
             f,
             "sim: {} calls ({} answered, {} abandoned, {} lost, {} refused), {} in menus, {} offers, {} third parties joined, {} \
-             listened to, {} taken over, {} calls joined to another, {} put on hold, {} requeued, {} restarts, {} reopened, {} inputs, {} events, {} virtual hours",
+             listened to, {} taken over, {} calls joined to another, {} put on hold, {} dialled ({} not reached), {} requeued, {} restarts, {} reopened, {} inputs, {} events, {} virtual hours",
             t.calls,
             t.answered,
             t.abandoned,
@@ -220,6 +226,8 @@ impl fmt::Display for Campaign {
             t.taken_over,
             t.joins,
             t.held,
+            t.dialled,
+            t.not_reached,
             t.requeued,
             t.restarts,
             t.reopened,

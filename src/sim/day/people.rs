@@ -26,6 +26,8 @@ pub(super) const STRATEGIES: [Strategy; 5] = [
     Strategy::RoundRobin,
     Strategy::RingAll,
 ];
+/// What seats dial on their phones beside numbers of the centre.
+pub(super) const OUTWARD: &str = "13911112222";
 /// No caller stays longer.
 const PATIENCE_MAX: Millis = Millis::from_secs(300);
 
@@ -239,7 +241,9 @@ impl World {
             16..20 => Ingress::Trunk(TrunkId::from("unheard-of")),
             _ => Ingress::Trunk(TrunkId::from("ct")),
         };
-        let called = if self.chance.percent(15) {
+        let called = if matches!(ingress, Ingress::Seat(_)) && self.chance.percent(50) {
+            OUTWARD
+        } else if self.chance.percent(15) {
             MENU_NUMBER
         } else {
             "120"
@@ -663,6 +667,9 @@ impl World {
             .seats
             .get(seat)
             .is_some_and(|s| s.is_supervisor());
+        if self.chance.percent(4) {
+            self.seat_dials(seat);
+        }
         let seat = seat.clone();
         if state == "not_ready" && (!supervisor || self.chance.percent(20)) {
             let after = self.chance.span(2_000, 25_000);
@@ -684,6 +691,20 @@ impl World {
             let outcome = String::from("reached");
             self.commands(after, by, Command::CloseCallBack { call_back, outcome });
         }
+    }
+
+    /// A seat dials out, or calls a colleague; now and then while it is busy.
+    fn seat_dials(&mut self, seat: &SeatId) {
+        let by = Actor::Seat(seat.clone());
+        let after = self.chance.tail(15_000);
+        let seats: Vec<_> = self.policy.seats.keys().cloned().collect();
+        let colleague = self.chance.pick(&seats).map(|seat| seat.0.clone());
+        let number = match colleague {
+            Some(colleague) if self.chance.percent(50) => colleague,
+            Some(_) | None => String::from("13912345678"),
+        };
+        let seat = seat.clone();
+        self.commands(after, by, Command::Dial { seat, number });
     }
 
     fn modules_report(&mut self, call: CallId) {

@@ -27,6 +27,7 @@ fn every_invariant_holds_over_many_days() {
     assert!(total.modes > 0 && total.taken_over > 0, "{total:?}");
     assert!(total.in_menu > 0, "{total:?}");
     assert!(total.joins > 0 && total.held > 0, "{total:?}");
+    assert!(total.dialled > total.not_reached, "{total:?}");
     assert!(total.requeued > 0 && total.refused > 0, "{total:?}");
     assert!(total.reopened > 0 && total.educated > 0, "{total:?}");
 }

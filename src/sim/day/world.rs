@@ -363,7 +363,9 @@ impl Summary {
     fn count(&mut self, events: &[Event]) {
         use crate::switch::{EventKind, Outcome};
         for event in events {
-            if let EventKind::CallReceived { .. } = &event.kind {
+            if let EventKind::CallDialled { .. } = &event.kind {
+                self.dialled += 1;
+            } else if let EventKind::CallReceived { .. } = &event.kind {
                 self.calls += 1;
             } else if let EventKind::CallEnded { outcome, .. } = &event.kind {
                 match outcome {
@@ -371,6 +373,7 @@ impl Summary {
                     Outcome::Abandoned => self.abandoned += 1,
                     Outcome::Lost => self.lost += 1,
                     Outcome::RefusedCapacity => self.refused += 1,
+                    Outcome::NotReached => self.not_reached += 1,
                 }
             } else if let EventKind::CallReopened { .. } = &event.kind {
                 self.reopened += 1;
@@ -520,6 +523,8 @@ fn trunks(queue: Option<QueueId>) -> BTreeMap<TrunkId, TrunkPolicy> {
         area_code: String::from("0755"),
         outbound,
         shown_number: String::from("120"),
+        circuits: None,
+        circuits_kept: 0,
     };
     let early = AnswerPolicy::EarlyMedia {
         limit_ms: Millis::from_secs(20),

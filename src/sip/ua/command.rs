@@ -93,7 +93,7 @@ impl Ua {
             symmetric: way.profile.symmetric,
         };
         let mut leg = Leg::new(id, Dialog::calling(outset, way.flow, audio));
-        if !self.send_invite(now, &mut leg, &way) {
+        if !self.send_invite(now, &mut leg, &way, invite.picks_up) {
             self.close_media(&mut leg);
             self.tell(failed(Cause::Capacity));
             return;
@@ -104,7 +104,7 @@ impl Ua {
     }
 
     /// False when the table has no place for it.
-    fn send_invite(&mut self, now: Timestamp, leg: &mut Leg, way: &Way) -> bool {
+    fn send_invite(&mut self, now: Timestamp, leg: &mut Leg, way: &Way, picks_up: bool) -> bool {
         let State::Calling(calling) = leg.dialog.state.clone() else {
             return false;
         };
@@ -130,7 +130,8 @@ impl Ua {
                 format!("<sip:{}@{}>", way.number, way.from_host),
             );
         }
-        for (name, value) in &profile.headers {
+        let asked = profile.auto_answer.iter().filter(|_| picks_up);
+        for (name, value) in profile.headers.iter().chain(asked) {
             draft.headers.push(wire::long_name(name), value);
         }
         let draft = draft.with_body("application/sdp", leg.dialog.audio.offer());

@@ -113,6 +113,7 @@ fn in_short(record: &Value) -> Value {
         "outcome": record["end"]["result"],
         "seat": seat,
         "incident_id": record["incident_id"],
+        "direction": Some(&record["direction"]).filter(|d| **d != "inbound"),
     });
     if let Some(fields) = short.as_object_mut() {
         fields.retain(|_, value| !value.is_null());

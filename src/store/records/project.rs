@@ -53,7 +53,9 @@ impl Projection {
             source,
         };
         let json = serde_json::to_string(record).map_err(failed)?;
-        let number = record.caller.number.as_ref();
+        // A call that we made is found by the number that it was for.
+        let callee = record.callee.as_ref().map(|callee| &callee.number);
+        let number = record.caller.number.as_ref().or(callee);
         let received = record
             .times
             .received

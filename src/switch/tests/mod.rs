@@ -13,6 +13,7 @@ mod ledger;
 mod listening;
 mod menus;
 mod offering;
+mod outbound;
 mod parties;
 mod restart;
 mod routing;
@@ -49,6 +50,8 @@ pub(super) fn policy() -> Policy {
         area_code: String::from("0755"),
         outbound,
         shown_number: String::from("120"),
+        circuits: None,
+        circuits_kept: 0,
     };
     Policy {
         centre: Centre {

@@ -1,7 +1,7 @@
 use super::*;
 
-fn sounds_busy(rig: &Rig, seat: LegId) -> bool {
-    rig.said(seat).iter().all(|s| s == "Busy") && !rig.said(seat).is_empty()
+fn sounds(rig: &Rig, seat: LegId, tone: &str) -> bool {
+    rig.said(seat).iter().all(|s| s == tone) && !rig.said(seat).is_empty()
 }
 
 #[test]
@@ -58,7 +58,11 @@ fn early_media_of_a_third_party_goes_to_the_seat_and_not_to_the_caller() {
 
 #[test]
 fn busy_no_answer_and_no_such_number_are_told_apart_with_a_tone_to_the_seat() {
-    for cause in [Cause::Busy, Cause::NoAnswer, Cause::Unallocated] {
+    for (cause, tone) in [
+        (Cause::Busy, "Busy"),
+        (Cause::NoAnswer, "Congestion"),
+        (Cause::Unallocated, "NoSuchNumber"),
+    ] {
         let mut rig = Rig::new();
         let (call, caller, seat) = rig.talk("801");
         let third = rig.adds(call, "801", "doctor");
@@ -66,7 +70,7 @@ fn busy_no_answer_and_no_such_number_are_told_apart_with_a_tone_to_the_seat() {
         rig.fails(third, cause);
         let failed = rig.event("conference.party_failed");
         assert_eq!(failed["cause"], serde_json::to_value(cause).unwrap());
-        assert!(sounds_busy(&rig, seat));
+        assert!(sounds(&rig, seat, tone));
         assert_eq!(rig.hears(caller), [seat]);
         assert_eq!(rig.state(call), Some(CallState::Talking));
         assert_eq!(rig.rung().len(), 2, "no second trunk for a person's answer");
@@ -102,7 +106,7 @@ fn trunk_silent_for_4_s_gives_way_to_the_next() {
     rig.pass(4_000);
     assert_eq!(rig.released(second), Some(Cause::Withdrawn));
     assert_eq!(rig.event("conference.party_failed")["cause"], "unreachable");
-    assert!(sounds_busy(&rig, seat));
+    assert!(sounds(&rig, seat, "Congestion"));
 }
 
 #[test]
@@ -317,7 +321,7 @@ fn end_of_the_busy_tone_lets_the_next_ring_back_sound() {
     rig.fails(third, Cause::Busy);
     let again = rig.adds(call, "801", "doctor");
     rig.rings(again);
-    assert!(sounds_busy(&rig, seat));
+    assert!(sounds(&rig, seat, "Busy"));
     rig.prompt_ends(seat);
     assert_eq!(rig.said(seat), ["RingBack"]);
 }

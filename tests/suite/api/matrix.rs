@@ -20,6 +20,18 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         r#"{"reason":"离席"}"#,
         "seat supervisor",
     ),
+    (
+        "POST",
+        "/api/v1/seats/{seat}/dial",
+        r#"{"number":"13900139000"}"#,
+        "seat supervisor",
+    ),
+    (
+        "POST",
+        "/api/v1/calls/{call}/link",
+        r#"{"incident_id":"I-1"}"#,
+        "seat supervisor",
+    ),
     ("GET", "/api/v1/calls", "", "seat supervisor"),
     ("GET", "/api/v1/calls/{call}", "", "seat supervisor"),
     (

@@ -138,6 +138,11 @@ impl Baresip {
         self.event("CALL_ESTABLISHED", before + 1).await;
     }
 
+    /// Dial a number on the phone itself.
+    pub fn dial(&mut self, number: &str, server: std::net::SocketAddr) {
+        self.command("dial", &format!("sip:{number}@{server}"));
+    }
+
     pub fn hang_up(&mut self) {
         self.command("hangup", "");
     }

@@ -318,6 +318,7 @@ fn written_view(talking: CallId, waiting: CallId, call_back: CallBackId) -> View
         } else {
             CallState::Waiting
         },
+        direction: firstring::call::Direction::Inbound,
         trunk: Some("ct".into()),
         caller: caller.to_owned(),
         called: "120".to_owned(),

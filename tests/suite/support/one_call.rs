@@ -256,7 +256,7 @@ fn talk(script: &mut Script, seat: LegId, doctor: LegId, listener: LegId) {
                 leg: doctor,
                 role: role.clone(),
                 number: number.clone(),
-                trunk: "ct".into(),
+                trunk: Some("ct".into()),
             },
         )
         .push(
