@@ -257,7 +257,7 @@ fn seal(out: &mut Vec<u8>, from: usize) {
 
 /// The check of some bytes: eight at a time (little endian, the last ones filled with zeros) are taken into the state,
 /// each step a bijection of it, so that a change within one word can never cancel itself.
-fn check(bytes: &[u8]) -> u32 {
+pub(super) fn check(bytes: &[u8]) -> u32 {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut last = [0_u8; 8];
     for (place, byte) in last.iter_mut().zip(rest) {

@@ -73,6 +73,10 @@ impl Disk for SickDisk {
         self.state.suffer(false)?;
         SystemDisk.rename(from, to)
     }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.state.suffer(false)?;
+        SystemDisk.remove(path)
+    }
     fn sync(&self, _: &Path) -> io::Result<()> {
         self.state.suffer(false)
     }

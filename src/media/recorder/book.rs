@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! call:    Live --Close--> Closing (late frames still count, 2 passes) --> Ended --all on disk--> gone, to be sealed
-//! buffer:  Home --job--> Away --written--> Home;   refused: Back, written on from where it stopped; meanwhile and
+//! buffer:  Home --job--> Away --written--> Home;   refused: Back, tried again as it is; meanwhile and
 //!          while Away new records wait in `pending`: the spool, bounded over all calls. Full: audio is lost, noted
 //! ```
 
@@ -38,8 +38,8 @@ pub(super) struct Job {
     /// Where `bytes` go in the file.
     pub(super) offset: u64,
     pub(super) bytes: Vec<u8>,
-    /// Bytes of it already written.
-    pub(super) done: usize,
+    /// The disk has them: in the log or in the file.
+    pub(super) written: bool,
     /// The file is not needed any more after this.
     pub(super) last: bool,
     pub(super) error: Option<std::io::Error>,
@@ -77,7 +77,7 @@ pub(super) enum Fate {
 enum Buffer {
     Home(Vec<u8>),
     Away,
-    Back(Vec<u8>, usize),
+    Back(Vec<u8>),
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -364,12 +364,12 @@ impl Book {
         let Some(call) = slot.as_mut() else {
             return job.error;
         };
-        if !call.started && job.done > 0 {
+        if !call.started && job.written {
             call.started = true;
             self.notices.push(Notice::Started(call.header));
         }
-        if job.done < job.bytes.len() {
-            call.buffer = Buffer::Back(job.bytes, job.done);
+        if !job.written {
+            call.buffer = Buffer::Back(job.bytes);
             return job.error;
         }
         self.spool_bytes = self.spool_bytes.saturating_sub(job.bytes.len());
@@ -397,16 +397,16 @@ impl Book {
 
 impl Call {
     fn due(&mut self, place: usize, now: i64) -> Option<Job> {
-        let (bytes, done) = match std::mem::replace(&mut self.buffer, Buffer::Away) {
+        let bytes = match std::mem::replace(&mut self.buffer, Buffer::Away) {
             Buffer::Away => return None,
-            Buffer::Back(bytes, done) => (bytes, done),
+            Buffer::Back(bytes) => bytes,
             Buffer::Home(spare) => {
                 let due = now - self.pending_us >= DUE_US || self.pending.len() >= DUE_BYTES;
                 if self.pending.is_empty() || !due {
                     self.buffer = Buffer::Home(spare);
                     return None;
                 }
-                (std::mem::replace(&mut self.pending, spare), 0)
+                std::mem::replace(&mut self.pending, spare)
             }
         };
         Some(Job {
@@ -416,7 +416,7 @@ impl Call {
             offset: self.offset,
             last: self.life == Life::Ended && self.pending.is_empty(),
             bytes,
-            done,
+            written: false,
             error: None,
         })
     }
@@ -497,7 +497,7 @@ mod tests {
                 let file = self.0.entry(job.call).or_default();
                 assert_eq!(file.len() as u64, job.offset, "no hole, nothing twice");
                 file.extend_from_slice(&job.bytes);
-                job.done = job.bytes.len();
+                job.written = true;
                 assert!(book.took(job).is_none());
             }
         }
@@ -603,7 +603,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_away_or_refused_is_written_on_from_where_it_stopped() {
+    fn what_is_away_waits_and_what_was_refused_is_tried_again_as_it_is() {
         let mut book = Book::new(1 << 20);
         let h = header(1);
         book.start(h, 0);
@@ -617,15 +617,11 @@ mod tests {
         assert!(more.is_empty(), "one write at a time per call");
         let mut job = batch.remove(0);
         let whole = job.bytes.len();
-        job.done = 50;
         job.error = Some(std::io::ErrorKind::StorageFull.into());
         assert!(book.took(job).is_some());
         book.due(300_000, &mut more);
-        assert_eq!(
-            (more[0].offset, more[0].done, more[0].bytes.len()),
-            (0, 50, whole)
-        );
-        more[0].done = whole;
+        assert_eq!((more[0].offset, more[0].bytes.len()), (0, whole));
+        more[0].written = true;
         book.took(more.remove(0));
         book.due(500_000, &mut more);
         assert_eq!(more[0].offset, whole as u64);

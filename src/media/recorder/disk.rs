@@ -13,6 +13,8 @@ pub enum OpenMode {
     Read,
     /// For writing; made when missing, kept when there.
     Append,
+    /// For writing; refused when missing.
+    Existing,
     /// For writing; emptied when there.
     Replace,
 }
@@ -31,6 +33,8 @@ pub trait Disk: Send + Sync + 'static {
     fn list(&self, dir: &Path) -> io::Result<Vec<PathBuf>>;
     /// Rename, durable when it returns.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Remove a file; one that is gone already is no error.
+    fn remove(&self, path: &Path) -> io::Result<()>;
     /// Make everything written so far to the file system of `dir` durable.
     fn sync(&self, dir: &Path) -> io::Result<()>;
 }
@@ -61,14 +65,15 @@ impl Disk for SystemDisk {
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Box<dyn DiskFile>> {
-        let write = match mode {
-            OpenMode::Read => false,
-            OpenMode::Append | OpenMode::Replace => true,
+        let (write, create) = match mode {
+            OpenMode::Read => (false, false),
+            OpenMode::Existing => (true, false),
+            OpenMode::Append | OpenMode::Replace => (true, true),
         };
         let file = OpenOptions::new()
             .read(true)
             .write(write)
-            .create(write)
+            .create(create)
             .truncate(mode == OpenMode::Replace)
             .mode(0o640)
             .open(path)?;
@@ -96,6 +101,13 @@ impl Disk for SystemDisk {
         }
     }
 
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        match std::fs::remove_file(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
+    }
+
     fn sync(&self, dir: &Path) -> io::Result<()> {
         Ok(rustix::fs::syncfs(File::open(dir)?)?)
     }
@@ -117,4 +129,18 @@ impl DiskFile for File {
     fn sync(&self) -> io::Result<()> {
         self.sync_data()
     }
+}
+
+/// Write all of `bytes` at `offset`.
+pub(super) fn write_all_at(file: &dyn DiskFile, bytes: &[u8], offset: u64) -> io::Result<()> {
+    let mut done = 0;
+    while let Some(rest) = bytes.get(done..).filter(|r| !r.is_empty()) {
+        match file.write_at(rest, offset + done as u64) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(n) => done += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }

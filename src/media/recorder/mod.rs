@@ -6,7 +6,8 @@
 //! docs/adr/0006-recording.md.
 //!
 //! ```text
-//! workers --ring each--> recorder (every 48 ms) --batch--> recorder-disk    appends <dir>/open/<call>_<recording>.cap
+//! workers --ring each--> recorder (every 48 ms) --batch--> recorder-disk    appends <dir>/log/<us>.log, and in pieces
+//!                           |                                                 <dir>/open/<call>_<recording>.cap
 //! plane --TapControl-->     |   ^------done------'
 //!                           +--closed calls--> recorder-seal   writes <dir>/yyyy/mm/dd/<call>_<recording>.wav, syncs
 //!                           '--events: Recording{Started | Sealed | Failed}, Alarm{recording.late | recording.failed}
@@ -16,10 +17,12 @@ mod book;
 pub mod disk;
 mod drain;
 mod health;
+mod log;
 mod render;
 mod seal;
 mod write;
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -102,11 +105,28 @@ struct Shared {
     /// The recorder is late: the sealer should see whether the disk is well.
     probe_wanted: AtomicBool,
     sync_error: Mutex<Option<String>>,
+    /// Logs of which nothing is held any more: to be removed after the next sync.
+    retired: Mutex<Vec<PathBuf>>,
     /// Microseconds since 1970 by which to be gone; 0 = run.
     stop_by_us: AtomicI64,
 }
 
 impl Shared {
+    fn retire(&self, logs: impl Iterator<Item = PathBuf>) {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.extend(logs);
+    }
+
+    fn has_retired(&self) -> bool {
+        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        !retired.is_empty()
+    }
+
+    fn retired(&self) -> Vec<PathBuf> {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *retired)
+    }
+
     fn note_sync(&self, error: Option<std::io::Error>) {
         let mut slot = self
             .sync_error
@@ -178,23 +198,21 @@ impl Recorder {
         let (results_in, results) = sync_channel(64);
         let now = Clock::process().now().as_micros();
         shared.last_pass_us.store(now, Ordering::Relaxed);
-        let waiting = match disk
+        let left = disk
             .create_dirs(&capture_dir(dir))
-            .and_then(|()| seal::unsealed(&*disk, dir))
-        {
-            Ok(paths) => paths.into_iter().map(|path| (0, path)).collect(),
-            Err(e) => {
-                shared.note_sync(Some(e));
-                std::collections::VecDeque::new()
-            }
-        };
-        let writer = write::Writer {
-            disk: Arc::clone(&disk),
-            dir: dir.to_owned(),
-            shared: Arc::clone(&shared),
+            .and_then(|()| Ok((seal::unsealed(&*disk, dir)?, log::left(&*disk, dir)?)));
+        let (captures, logs) = left.unwrap_or_else(|e| {
+            shared.note_sync(Some(e));
+            (Vec::new(), Vec::new())
+        });
+        let waiting: VecDeque<_> = captures.into_iter().map(|path| (0, path)).collect();
+        let writer = write::Writer::new(
+            Arc::clone(&disk),
+            dir.to_owned(),
+            Arc::clone(&shared),
             batches,
-            replies: replies_in,
-        };
+            replies_in,
+        );
         let drain = drain::Drain::new(drain::Parts {
             shared: Arc::clone(&shared),
             options,
@@ -215,6 +233,8 @@ impl Recorder {
             jobs,
             results: results_in,
             waiting,
+            logs,
+            logs_from_us: 0,
         };
         // These two end when the recorder's ends of their channels are gone.
         spawn("recorder-disk", move || writer.run())?;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::disk::{Disk, DiskFile, OpenMode};
+use super::disk::{Disk, DiskFile, OpenMode, write_all_at};
 use crate::id::{CallId, RecordingId};
 use crate::media::capture::{self, Audio, CaptureError, Header, Record, TRACKS_MAX, Taken};
 use crate::media::session::Codec;
@@ -552,18 +552,4 @@ fn hex(bytes: &[u8]) -> String {
 
 fn millis(frames: i64) -> u64 {
     u64::try_from(frames / 8).unwrap_or(0)
-}
-
-/// Write all of `bytes` at `offset`.
-pub(super) fn write_all_at(file: &dyn DiskFile, bytes: &[u8], offset: u64) -> io::Result<()> {
-    let mut done = 0;
-    while let Some(rest) = bytes.get(done..).filter(|r| !r.is_empty()) {
-        match file.write_at(rest, offset + done as u64) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(n) => done += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
 }

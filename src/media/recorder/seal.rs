@@ -2,6 +2,7 @@
 //! captures durable once a second. It may block on the disk for as long as the disk likes; nobody waits for it.
 //!
 //! ```text
+//! start --logs of an earlier process: their audio into its captures--> idle
 //! idle --job--> rendering (steps, a sync between two of them when due) --sealed--> idle
 //!                  disk refuses: the job rests RETRY_US and starts over; not a capture: set aside as `.bad`
 //! ```
@@ -15,6 +16,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use super::disk::{Disk, SystemDisk};
+use super::log;
 use super::render::{Render, SealError, Step};
 use super::{Shared, capture_dir};
 use crate::clock::Clock;
@@ -46,6 +48,10 @@ pub(super) struct Sealer {
     pub(super) results: SyncSender<Sealing>,
     /// Captures left by an earlier process, and those the disk refused; with the time from which to try.
     pub(super) waiting: VecDeque<(i64, PathBuf)>,
+    /// Logs left by an earlier process; its captures wait until they have what these hold of them.
+    pub(super) logs: Vec<PathBuf>,
+    /// From when to try that.
+    pub(super) logs_from_us: i64,
 }
 
 impl Sealer {
@@ -58,7 +64,9 @@ impl Sealer {
         loop {
             let now = Clock::process().now().as_micros();
             let written = self.shared.bytes_written.load(Ordering::Relaxed);
-            let dirty = written != synced_bytes || self.shared.probe_wanted.load(Ordering::Relaxed);
+            let dirty = written != synced_bytes
+                || self.shared.probe_wanted.load(Ordering::Relaxed)
+                || self.shared.has_retired();
             if dirty && now - synced_us >= SYNC_US {
                 self.sync();
                 synced_bytes = written;
@@ -66,6 +74,7 @@ impl Sealer {
             }
             let told = match current.take() {
                 Some((path, render)) => self.step(path, render, &mut current),
+                None if !self.logs.is_empty() && now >= self.logs_from_us => self.say_logs(now),
                 None => match self.next(now) {
                     Ok(Some(path)) => self.open(path, &mut current),
                     Ok(None) => None,
@@ -82,13 +91,30 @@ impl Sealer {
 
     /// The next capture to seal, after waiting a little for one.
     fn next(&mut self, now: i64) -> Result<Option<PathBuf>, RecorderGone> {
-        if let Some(at) = self.waiting.iter().position(|(from, _)| *from <= now) {
+        if self.logs.is_empty()
+            && let Some(at) = self.waiting.iter().position(|(from, _)| *from <= now)
+        {
             return Ok(self.waiting.remove(at).map(|(_, path)| path));
         }
         match self.jobs.recv_timeout(Duration::from_millis(250)) {
             Ok(path) => Ok(Some(path)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(RecorderGone),
+        }
+    }
+
+    /// Give the captures of an earlier process what its logs hold of them.
+    fn say_logs(&mut self, now: i64) -> Option<Sealing> {
+        let said = self.guarded(|s| log::say_again(&*s.disk, &s.dir, &s.logs));
+        match said {
+            Ok(()) => {
+                self.logs.clear();
+                None
+            }
+            Err(source) => {
+                self.logs_from_us = now + RETRY_US;
+                Some(Sealing::Delayed(log_error(&self.dir, source)))
+            }
         }
     }
 
@@ -145,11 +171,17 @@ impl Sealer {
         }
     }
 
-    /// Make what was written durable; also finds out whether a broken disk is well again.
+    /// Make what was written durable; then logs whose audio is in the captures can go. Also finds out whether a broken disk is well again.
     fn sync(&mut self) {
         let done = self.guarded(|s| {
-            s.disk.create_dirs(&capture_dir(&s.dir))?;
-            s.disk.sync(&s.dir)
+            let retired = s.shared.retired();
+            let synced = (s.disk.create_dirs(&capture_dir(&s.dir)))
+                .and_then(|()| s.disk.sync(&s.dir))
+                .and_then(|()| retired.iter().try_for_each(|log| s.disk.remove(log)));
+            if synced.is_err() {
+                s.shared.retire(retired.into_iter());
+            }
+            synced
         });
         self.shared.note_sync(done.err());
     }
@@ -167,6 +199,14 @@ impl Sealer {
 }
 
 struct RecorderGone;
+
+fn log_error(dir: &Path, source: std::io::Error) -> SealError {
+    SealError::Disk {
+        step: "read the log in",
+        path: log::log_dir(dir),
+        source,
+    }
+}
 
 /// A file that is no capture keeps nobody from starting; a person may look at it.
 fn set_aside(disk: &dyn Disk, path: &Path) {
@@ -205,6 +245,11 @@ pub struct RepairReport {
 pub fn repair(dir: &Path) -> RepairReport {
     let disk = SystemDisk;
     let mut report = RepairReport::default();
+    let said = log::left(&disk, dir).and_then(|logs| log::say_again(&disk, dir, &logs));
+    if let Err(source) = said {
+        report.failed.push(log_error(dir, source));
+        return report;
+    }
     let paths = match unsealed(&disk, dir) {
         Ok(paths) => paths,
         Err(source) => {
