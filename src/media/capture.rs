@@ -6,19 +6,19 @@
 //!
 //! ```text
 //! file   = header record*
-//! header = "FSCAP\0\0\x01" call[16] recording[16] start_us:i64 check          (little endian throughout)
+//! header = "FSCAP\0\0\x02" call[16] recording[16] start_us:i64 check          (little endian throughout)
 //! record = len:u16 kind:u8 body[len - 1] check(len kind body)
 //! kind     1 track{index:u8 name:utf8}  2 audio{track:u8 codec:u8 0:u8 sequence:u16 arrived_us:i64 ssrc:u32 timestamp:u32 payload}
 //!           3 mark{at_us}  4 lost{from_us to_us}  5 closed{at_us}
 //! ```
 //! Times are microseconds since 1970 on the process clock. The check is 32 bits of a multiplying hash: it has to find
-//! torn and rotten records, not forgeries, and costs a third of a CRC-32 in the recorder's hottest loop.
+//! torn and rotten records, not forgeries, at a tenth of a nanosecond a byte in the recorder's hottest loop.
 
 use super::session::Codec;
 use super::tap::TAP_PAYLOAD_MAX;
 use crate::id::{CallId, RecordingId};
 
-const MAGIC: [u8; 8] = *b"FSCAP\0\0\x01";
+const MAGIC: [u8; 8] = *b"FSCAP\0\0\x02";
 /// Bytes of the header.
 pub const HEADER_BYTES: usize = 8 + 16 + 16 + 8 + 4;
 /// Longest `len` of a record: an audio record with a full payload.
@@ -152,20 +152,26 @@ pub fn put(out: &mut Vec<u8>, record: &Record<'_>) {
             let [seq_low, seq_high] = audio.sequence.to_le_bytes();
             let codec = codec_byte(audio.codec);
             let [len_low, len_high] = audio_len(payload).to_le_bytes();
-            let head = [
-                len_low,
-                len_high,
-                2,
-                audio.track,
-                codec,
-                0,
-                seq_low,
-                seq_high,
-            ];
+            let mut head = [0; 2 + 1 + AUDIO_FIXED];
             let source = u64::from(audio.ssrc) | u64::from(audio.rtp_timestamp) << 32;
+            let words = [
+                [
+                    len_low,
+                    len_high,
+                    2,
+                    audio.track,
+                    codec,
+                    0,
+                    seq_low,
+                    seq_high,
+                ],
+                audio.arrived_us.to_le_bytes(),
+                source.to_le_bytes(),
+            ];
+            for (place, word) in head.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+                *place = word;
+            }
             out.extend_from_slice(&head);
-            out.extend_from_slice(&audio.arrived_us.to_le_bytes());
-            out.extend_from_slice(&source.to_le_bytes());
             out.extend_from_slice(payload);
             seal(out, from);
             return;
@@ -255,21 +261,38 @@ fn seal(out: &mut Vec<u8>, from: usize) {
     out.extend_from_slice(&check.to_le_bytes());
 }
 
-/// The check of some bytes: eight at a time (little endian, the last ones filled with zeros) are taken into the state,
-/// each step a bijection of it, so that a change within one word can never cancel itself.
+/// The check of some bytes (little endian, the last ones filled with zeros): sixteen at a time go into a state by one
+/// multiplication whose halves are folded. Two states side by side, as a multiplication waits for the one before it.
 pub(super) fn check(bytes: &[u8]) -> u32 {
-    let (words, rest) = bytes.as_chunks::<8>();
-    let mut last = [0_u8; 8];
+    const SEED: u64 = 0x9E37_79B9_7F4A_7C15;
+    const LEFT: u64 = 0x9FB2_1C65_1E98_DF25;
+    const RIGHT: u64 = 0xD6E8_FEB8_6659_FD93;
+    fn fold(a: u64, b: u64) -> u64 {
+        let [low, high] = halves(&(u128::from(a) * u128::from(b)).to_le_bytes());
+        low ^ high
+    }
+    fn halves(bytes: &[u8; 16]) -> [u64; 2] {
+        let whole = u128::from_le_bytes(*bytes);
+        let low = whole & u128::from(u64::MAX);
+        [low, whole >> 64].map(|half| u64::try_from(half).unwrap_or(0))
+    }
+    let (pairs, rest) = bytes.as_chunks::<16>();
+    let (quads, odd) = pairs.as_chunks::<2>();
+    let (mut left, mut right) = (SEED ^ bytes.len() as u64, !SEED);
+    for [one, two] in quads {
+        let ([a, b], [c, d]) = (halves(one), halves(two));
+        left = fold(left ^ a, b ^ LEFT);
+        right = fold(right ^ c, d ^ RIGHT);
+    }
+    let mut last = [0_u8; 16];
     for (place, byte) in last.iter_mut().zip(rest) {
         *place = *byte;
     }
-    let mut state = 0x9E37_79B9_7F4A_7C15 ^ bytes.len() as u64;
-    for word in words.iter().chain([&last]) {
-        state = (state ^ u64::from_le_bytes(*word)).wrapping_mul(0x9FB2_1C65_1E98_DF25);
-        state ^= state >> 32;
+    for [a, b] in odd.iter().chain([&last]).map(halves) {
+        left = fold(left ^ a, b ^ LEFT);
     }
-    // The low half holds every word by now: fold nothing, cut.
-    (state & 0xFFFF_FFFF) as u32
+    let all = fold(left ^ RIGHT, right ^ LEFT);
+    ((all ^ all >> 32) & 0xFFFF_FFFF) as u32
 }
 
 /// The `len` of an audio record.
@@ -277,14 +300,14 @@ fn audio_len(payload: &[u8]) -> u16 {
     u16::try_from(1 + AUDIO_FIXED + payload.len()).unwrap_or(u16::MAX)
 }
 
-const fn codec_byte(codec: Codec) -> u8 {
+pub(super) const fn codec_byte(codec: Codec) -> u8 {
     match codec {
         Codec::Pcmu => 0,
         Codec::Pcma => 8,
     }
 }
 
-const fn byte_codec(byte: u8) -> Option<Codec> {
+pub(super) const fn byte_codec(byte: u8) -> Option<Codec> {
     match byte {
         0 => Some(Codec::Pcmu),
         8 => Some(Codec::Pcma),

@@ -26,7 +26,7 @@ use super::port::Ports;
 use super::prompt::Prompts;
 use super::session::Session;
 use super::stats::{Stats, WorkerStats};
-use super::tap::{TapControl, TapFrame};
+use super::tap::{TapControl, TapSender};
 pub use super::worker::Tuning;
 use super::worker::{self, Leg, Mailbox, Order, Worker};
 use super::{MediaGate, OpenError};
@@ -105,7 +105,7 @@ impl Plane {
     pub fn start(
         config: &Media,
         prompts: Arc<Prompts>,
-        taps: Vec<rtrb::Producer<TapFrame>>,
+        taps: Vec<TapSender>,
         tap_control: SyncSender<TapControl>,
         events: Sender<InputKind>,
     ) -> Result<Self, StartError> {
@@ -126,7 +126,7 @@ impl Plane {
     pub fn start_tuned(
         config: &Media,
         prompts: Arc<Prompts>,
-        taps: Vec<rtrb::Producer<TapFrame>>,
+        taps: Vec<TapSender>,
         tap_control: SyncSender<TapControl>,
         events: Sender<InputKind>,
         tuning: Tuning,
@@ -473,7 +473,7 @@ impl Drop for Inner {
 }
 
 fn start_workers(
-    taps: Vec<rtrb::Producer<TapFrame>>,
+    taps: Vec<TapSender>,
     events: &Sender<InputKind>,
     tuning: Tuning,
 ) -> Result<Vec<WorkerHandle>, StartError> {

@@ -113,6 +113,7 @@ const PURE: &[(&str, &[&str])] = &[
             "media/port.rs",
             "media/prompt.rs",
             "media/recorder/",
+            "media/tap.rs",
             "media/worker/",
         ],
     ),
@@ -147,6 +148,7 @@ const OWNED: &[(&str, &[&str])] = &[
     // `sim` holds peers that must not share our faults.
     ("rtp_rs", &["media/rtp.rs", "sim/"]),
     ("rtcp_types", &["media/rtcp.rs"]),
+    ("rtrb", &["media/tap.rs"]),
     ("quick_xml", &["enrich/pidf.rs"]),
     ("coordtransform", &["geo.rs"]),
     ("redis", &["store/"]),

@@ -45,6 +45,23 @@ pub(super) struct Job {
     pub(super) error: Option<std::io::Error>,
 }
 
+#[cfg(test)]
+impl Job {
+    /// A job as [`Book::due`] would give it.
+    pub(super) fn of(ids: (CallId, RecordingId), offset: u64, bytes: Vec<u8>, last: bool) -> Self {
+        Self {
+            place: 0,
+            call: ids.0,
+            recording: ids.1,
+            offset,
+            bytes,
+            written: false,
+            last,
+            error: None,
+        }
+    }
+}
+
 /// Something to tell about a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Notice {
@@ -259,12 +276,18 @@ impl Book {
     }
 
     /// Take in one packet, once for each call it is recorded in. It is lost if one of them loses it.
-    pub(super) fn frame(&mut self, frame: &TapFrame) -> Fate {
-        let mut fate = Fate::Unknown;
-        let mut n = 0;
-        while let Some((place, track)) = self.slots.get(&frame.slot).and_then(|t| t.get(n)).copied()
-        {
-            n += 1;
+    pub(super) fn frame(&mut self, frame: &TapFrame<'_>) -> Fate {
+        let Some(tracks) = self.slots.get(&frame.slot) else {
+            return Fate::Unknown;
+        };
+        let (tracks, first) = (tracks.len(), tracks.first().copied());
+        let Some((place, track)) = first else {
+            return Fate::Unknown;
+        };
+        let mut fate = self.frame_of(frame, place, track);
+        for n in 1..tracks {
+            let joined = self.slots.get(&frame.slot).and_then(|t| t.get(n)).copied();
+            let Some((place, track)) = joined else { break };
             fate = match (fate, self.frame_of(frame, place, track)) {
                 (Fate::Lost, _) | (_, Fate::Lost) => Fate::Lost,
                 (Fate::Kept, _) | (_, Fate::Kept) => Fate::Kept,
@@ -274,7 +297,7 @@ impl Book {
         fate
     }
 
-    fn frame_of(&mut self, frame: &TapFrame, place: usize, track: u8) -> Fate {
+    fn frame_of(&mut self, frame: &TapFrame<'_>, place: usize, track: u8) -> Fate {
         let Some(call) = self.calls.get_mut(place).and_then(Option::as_mut) else {
             return Fate::Unknown;
         };
@@ -292,7 +315,6 @@ impl Book {
         if let Some(loss) = call.loss.take() {
             self.spool_bytes += call.tell_loss(loss, &mut self.notices);
         }
-        let payload = &frame.payload;
         let record = Record::Audio(Audio {
             track,
             arrived_us: frame.arrived_us,
@@ -300,7 +322,7 @@ impl Book {
             rtp_timestamp: frame.rtp_timestamp,
             sequence: frame.sequence,
             codec: frame.codec,
-            payload: payload.get(..usize::from(frame.len)).unwrap_or(payload),
+            payload: frame.payload,
         });
         let at = frame.arrived_us;
         self.spool_bytes += append(&mut call.pending, &mut call.pending_us, &record, at);
@@ -347,11 +369,14 @@ impl Book {
         }
     }
 
-    /// Take out what is due to be written.
+    /// Take out what is to be written: when a call is due, all calls are, so that they share one write.
     pub(super) fn due(&mut self, now: i64, batch: &mut Vec<Job>) {
+        if !self.calls.iter().flatten().any(|call| call.is_due(now)) {
+            return;
+        }
         for (place, call) in self.calls.iter_mut().enumerate() {
             if let Some(call) = call {
-                batch.extend(call.due(place, now));
+                batch.extend(call.take(place));
             }
         }
     }
@@ -396,13 +421,23 @@ impl Book {
 }
 
 impl Call {
-    fn due(&mut self, place: usize, now: i64) -> Option<Job> {
+    fn is_due(&self, now: i64) -> bool {
+        match &self.buffer {
+            Buffer::Away => false,
+            Buffer::Back(_) => true,
+            Buffer::Home(_) => {
+                let waits = !self.pending.is_empty();
+                waits && (now - self.pending_us >= DUE_US || self.pending.len() >= DUE_BYTES)
+            }
+        }
+    }
+
+    fn take(&mut self, place: usize) -> Option<Job> {
         let bytes = match std::mem::replace(&mut self.buffer, Buffer::Away) {
             Buffer::Away => return None,
             Buffer::Back(bytes) => bytes,
             Buffer::Home(spare) => {
-                let due = now - self.pending_us >= DUE_US || self.pending.len() >= DUE_BYTES;
-                if self.pending.is_empty() || !due {
+                if self.pending.is_empty() {
                     self.buffer = Buffer::Home(spare);
                     return None;
                 }
@@ -461,7 +496,6 @@ mod tests {
     use super::*;
     use crate::media::capture::{Taken, take};
     use crate::media::session::Codec;
-    use crate::media::tap::TAP_PAYLOAD_MAX;
     use uuid::Uuid;
 
     fn header(n: u128) -> Header {
@@ -472,7 +506,16 @@ mod tests {
         }
     }
 
-    fn frame(slot: u32, arrived_us: i64) -> TapFrame {
+    fn frame(slot: u32, arrived_us: i64) -> TapFrame<'static> {
+        const PAYLOADS: [[u8; 160]; 8] = {
+            let mut all = [[0; 160]; 8];
+            let mut n = 0;
+            while n < all.len() {
+                all[n] = [n as u8; 160];
+                n += 1;
+            }
+            all
+        };
         TapFrame {
             slot,
             arrived_us,
@@ -480,8 +523,7 @@ mod tests {
             rtp_timestamp: 0,
             sequence: 0,
             codec: Codec::Pcma,
-            len: 160,
-            payload: [slot as u8; TAP_PAYLOAD_MAX],
+            payload: &PAYLOADS[slot as usize % 8],
         }
     }
 

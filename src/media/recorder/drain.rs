@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::id::{CallId, RecordingId};
 use crate::limits::CALLS_MAX;
 use crate::media::capture::Header;
-use crate::media::tap::{TapControl, TapFrame};
+use crate::media::tap::{TapControl, TapReceiver};
 use crate::switch::{InputKind, RecordingEvent};
 use crate::time::Timestamp;
 
@@ -41,7 +41,7 @@ pub(super) struct Parts {
     pub(super) shared: Arc<Shared>,
     pub(super) options: RecorderOptions,
     pub(super) dir: PathBuf,
-    pub(super) rings: Vec<rtrb::Consumer<TapFrame>>,
+    pub(super) rings: Vec<TapReceiver>,
     pub(super) controls: Receiver<TapControl>,
     pub(super) batches: SyncSender<Vec<Job>>,
     pub(super) replies: Receiver<Vec<Job>>,
@@ -166,29 +166,25 @@ impl Drain {
     fn take_frames(&mut self, now: i64) {
         let (mut kept, mut lost, mut unknown) = (0, 0, 0);
         for n in 0..self.parts.rings.len() {
-            let Some(ring) = self.parts.rings.get_mut(n) else {
-                break;
-            };
-            let there = ring.slots();
             // The controls of a frame were sent before it, but perhaps after we looked for controls.
-            if there > 0 {
-                self.take_controls(now);
+            if self.parts.rings.get(n).is_none_or(TapReceiver::is_empty) {
+                continue;
             }
+            self.take_controls(now);
             let Some(ring) = self.parts.rings.get_mut(n) else {
                 break;
             };
-            let Ok(chunk) = ring.read_chunk(there) else {
-                continue;
-            };
-            let (first, second) = chunk.as_slices();
-            for frame in first.iter().chain(second) {
-                match self.book.frame(frame) {
-                    Fate::Kept => kept += 1,
-                    Fate::Lost => lost += 1,
-                    Fate::Unknown => unknown += 1,
-                }
+            let faults = ring.each(|frame| match self.book.frame(frame) {
+                Fate::Kept => kept += 1,
+                Fate::Lost => lost += 1,
+                Fate::Unknown => unknown += 1,
+            });
+            if faults > 0 {
+                self.loss = Some(format!(
+                    "the recorder met a fault of its own in {faults} packets, which are lost, and goes on. Report \
+                     the log's panic"
+                ));
             }
-            chunk.commit_all();
         }
         add(&self.parts.shared.frames, kept);
         add(&self.parts.shared.frames_lost, lost);
@@ -202,8 +198,9 @@ impl Drain {
         self.batch_sent_us = None;
         self.write_error = None;
         for job in batch.drain(..) {
-            let file = capture_name(job.call, job.recording);
+            let (call, recording) = (job.call, job.recording);
             if let Some(error) = self.book.took(job) {
+                let file = capture_name(call, recording);
                 self.write_error = Some(format!("{file}: {error}"));
                 self.retry_us = now + RETRY_US;
             }

@@ -1,4 +1,4 @@
-//! The recorder's log: what the captures got in the last seconds, one after the other in one file, so that audio is
+//! The audio log: what the captures got in the last seconds, one after the other in one file, so that audio is
 //! with the operating system within 0.1 s for one write a pass, however many calls. The captures themselves are
 //! written in large pieces, seconds later; after a kill the log says what they lack.
 //!

@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::tap::{TAP_RING_FRAMES, TapControl, TapFrame};
+use super::tap::{TAP_RING_BYTES, TapControl, TapSender, tap};
 use super::wav::{self, WavError, WavInfo};
 use crate::clock::Clock;
 use crate::id::{CallId, RecordingId};
@@ -145,11 +145,7 @@ impl Shared {
 }
 
 /// What the workers and the plane get of a started recorder.
-pub type RecorderParts = (
-    Recorder,
-    Vec<rtrb::Producer<TapFrame>>,
-    SyncSender<TapControl>,
-);
+pub type RecorderParts = (Recorder, Vec<TapSender>, SyncSender<TapControl>);
 
 /// The running recorder. Dropping it ends the threads and leaves open captures for the next start.
 #[derive(Debug)]
@@ -188,9 +184,7 @@ impl Recorder {
         events: tokio::sync::mpsc::Sender<InputKind>,
     ) -> Result<RecorderParts, RecorderError> {
         let shared = Arc::new(Shared::default());
-        let (producers, rings) = (0..options.workers)
-            .map(|_| rtrb::RingBuffer::new(TAP_RING_FRAMES))
-            .unzip();
+        let (producers, rings) = (0..options.workers).map(|_| tap(TAP_RING_BYTES)).unzip();
         let (control, controls) = sync_channel(CONTROLS_MAX);
         let (batches_in, batches) = sync_channel(1);
         let (replies_in, replies) = sync_channel(1);

@@ -25,6 +25,8 @@ use crate::id::CallId;
 
 /// Held per call before it goes into its capture: 3.4 s of two parties.
 const HELD_BYTES: usize = PIECE_BYTES_MAX;
+/// Memory for it: the pass that fills it comes on top.
+const HELD_CAPACITY: usize = HELD_BYTES + HELD_BYTES / 4;
 /// Calls fill their room at different times, so that not all are written in the same pass.
 const STEPS: usize = 16;
 /// A log is left for the next at this size: 14 s of 120 two-party calls, half an hour of one.
@@ -44,6 +46,8 @@ pub(super) struct Writer {
     old: Vec<(u64, PathBuf)>,
     /// Number of the next log.
     next: u64,
+    /// See [`LOG_BYTES`].
+    log_bytes: u64,
     /// What goes into the log in this pass.
     out: Vec<u8>,
     opened: usize,
@@ -78,7 +82,7 @@ impl Capture {
         if written.is_ok() {
             self.offset += self.held.len() as u64;
             self.held.clear();
-            self.held.shrink_to(HELD_BYTES);
+            self.held.shrink_to(HELD_CAPACITY);
             self.room = HELD_BYTES;
         } else {
             self.held.truncate(held);
@@ -105,6 +109,7 @@ impl Writer {
             log: None,
             old: Vec::new(),
             next: 0,
+            log_bytes: LOG_BYTES,
             out: Vec::new(),
             opened: 0,
         }
@@ -236,7 +241,7 @@ impl Writer {
         Ok(Capture {
             file,
             offset: job.offset,
-            held: Vec::with_capacity(HELD_BYTES),
+            held: Vec::with_capacity(HELD_CAPACITY),
             room: HELD_BYTES / 2 + HELD_BYTES / 2 / STEPS * (self.opened % STEPS),
             log: 0,
         })
@@ -264,7 +269,7 @@ impl Writer {
 
     /// Go on to the next log when it is time, and let old ones go.
     fn turn(&mut self) {
-        let is_full = |log: &Log| log.end >= LOG_BYTES || self.captures.is_empty();
+        let is_full = |log: &Log| log.end >= self.log_bytes || self.captures.is_empty();
         if self.log.as_ref().is_some_and(is_full) {
             self.leave_log();
         }
@@ -290,4 +295,150 @@ impl Writer {
 fn guarded<T>(f: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     catch_unwind(AssertUnwindSafe(f))
         .unwrap_or_else(|_| Err(io::Error::other("a fault of the recorder's own")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::mpsc::sync_channel;
+
+    use uuid::Uuid;
+
+    use super::super::disk::SystemDisk;
+    use super::*;
+    use crate::id::RecordingId;
+    use crate::media::capture::{self, Header, Record};
+
+    /// A writer with small logs, and what was given to it, by call.
+    struct Rig {
+        dir: tempfile::TempDir,
+        writer: Writer,
+        given: BTreeMap<CallId, Vec<u8>>,
+        retired: Vec<PathBuf>,
+    }
+
+    fn rig() -> Rig {
+        let dir = tempfile::tempdir().unwrap();
+        let (_, batches) = sync_channel(1);
+        let (replies, _) = sync_channel(1);
+        let (disk, shared) = (Arc::new(SystemDisk), Arc::new(Shared::default()));
+        let mut writer = Writer::new(disk, dir.path().to_owned(), shared, batches, replies);
+        writer.log_bytes = 100_000;
+        Rig {
+            dir,
+            writer,
+            given: BTreeMap::new(),
+            retired: Vec::new(),
+        }
+    }
+
+    fn name(call: CallId) -> String {
+        super::super::capture_name(call, RecordingId(Uuid::from_u128(9)))
+    }
+
+    impl Rig {
+        fn job(&mut self, n: u128, marks: i64, last: bool) -> Job {
+            let (call, recording) = (CallId(Uuid::from_u128(n)), RecordingId(Uuid::from_u128(9)));
+            let given = self.given.entry(call).or_default();
+            let mut bytes = Vec::new();
+            if given.is_empty() {
+                let start_us = 0;
+                let header = Header {
+                    call,
+                    recording,
+                    start_us,
+                };
+                capture::put_header(&mut bytes, &header);
+            }
+            for at_us in 0..marks {
+                capture::put(&mut bytes, &Record::Mark { at_us });
+            }
+            let offset = given.len() as u64;
+            given.extend_from_slice(&bytes);
+            Job::of((call, recording), offset, bytes, last)
+        }
+
+        fn pass(&mut self, mut batch: Vec<Job>) {
+            self.writer.write(&mut batch);
+            self.writer.turn();
+            assert!(batch.iter().all(|job| job.written && job.error.is_none()));
+            self.retired.extend(self.writer.shared.retired());
+        }
+
+        /// What a kill at this moment would leave is all that was given, the retired logs gone or not.
+        fn survives(&self) {
+            let after = tempfile::tempdir().unwrap();
+            for part in ["open", "log"] {
+                let Ok(files) = std::fs::read_dir(self.dir.path().join(part)) else {
+                    continue;
+                };
+                std::fs::create_dir_all(after.path().join(part)).unwrap();
+                for file in files.flatten() {
+                    if !self.retired.contains(&file.path()) {
+                        let copy = after.path().join(part).join(file.file_name());
+                        std::fs::copy(file.path(), copy).unwrap();
+                    }
+                }
+            }
+            let logs = log::left(&SystemDisk, after.path()).unwrap();
+            log::say_again(&SystemDisk, after.path(), &logs).unwrap();
+            for (call, bytes) in &self.given {
+                let found = std::fs::read(capture_dir(after.path()).join(name(*call))).unwrap();
+                assert!(found == *bytes, "{} of {} bytes", found.len(), bytes.len());
+            }
+        }
+
+        fn logs(&self) -> usize {
+            let all = log::left(&SystemDisk, self.dir.path()).unwrap();
+            all.iter().filter(|log| !self.retired.contains(log)).count()
+        }
+    }
+
+    #[test]
+    fn a_kill_after_any_pass_finds_all_in_captures_and_logs_and_old_logs_go() {
+        let mut rig = rig();
+        for pass in 0..300 {
+            // One loud call, nine that say little, one that says something once.
+            let mut batch = vec![rig.job(1, 130, false)];
+            for n in 2..11 {
+                batch.push(rig.job(n, 1 + i64::from(pass % 3 == 0), false));
+            }
+            if pass == 7 {
+                batch.push(rig.job(11, 1, false));
+            }
+            rig.pass(batch);
+            if pass % 10 == 0 {
+                rig.survives();
+            }
+            assert!(rig.logs() <= 2, "the log before the last is gone");
+        }
+        assert!(rig.retired.len() >= 4);
+        for n in 1..12 {
+            let last = rig.job(n, 1, true);
+            rig.pass(vec![last]);
+            rig.survives();
+        }
+        assert_eq!(rig.logs(), 0, "no call, no log");
+        assert!(rig.writer.captures.is_empty() && rig.writer.old.is_empty());
+    }
+
+    #[test]
+    fn without_a_log_everything_goes_into_the_captures() {
+        let mut rig = rig();
+        std::fs::write(log::log_dir(rig.dir.path()), "no directory").unwrap();
+        let read = |dir: &Path, call: &CallId| std::fs::read(capture_dir(dir).join(name(*call)));
+        for _ in 0..5 {
+            let batch = vec![rig.job(1, 10, false), rig.job(2, 1, false)];
+            rig.pass(batch);
+            for (call, bytes) in &rig.given {
+                assert_eq!(&read(rig.dir.path(), call).unwrap(), bytes);
+            }
+        }
+        // The log comes back: what follows is in it.
+        std::fs::remove_file(log::log_dir(rig.dir.path())).unwrap();
+        let batch = vec![rig.job(1, 10, false), rig.job(2, 1, false)];
+        rig.pass(batch);
+        assert_eq!(rig.logs(), 1);
+        rig.survives();
+    }
 }

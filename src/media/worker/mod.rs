@@ -34,7 +34,7 @@ use crate::id::{CallId, LegId};
 use crate::matrix::Matrix;
 use crate::media::mixer::Mix;
 use crate::media::stats::{Counts, WorkerStats};
-use crate::media::tap::TapFrame;
+use crate::media::tap::TapSender;
 use crate::switch::{InputKind, MediaEvent};
 pub(crate) use leg::Leg;
 use order::ORDERS_MAX;
@@ -108,7 +108,7 @@ pub(crate) struct Worker {
     wake: Arc<OwnedFd>,
     orders: Receiver<Order>,
     peers: Vec<Mailbox>,
-    tap: rtrb::Producer<TapFrame>,
+    tap: TapSender,
     events: Sender<InputKind>,
     untold: VecDeque<InputKind>,
     shared: Arc<Shared>,
@@ -166,7 +166,7 @@ pub(crate) fn prepare() -> std::io::Result<(Mailbox, Seed)> {
 pub(crate) struct Wiring {
     pub(crate) number: usize,
     pub(crate) peers: Vec<Mailbox>,
-    pub(crate) tap: rtrb::Producer<TapFrame>,
+    pub(crate) tap: TapSender,
     pub(crate) events: Sender<InputKind>,
     pub(crate) shared: Arc<Shared>,
     pub(crate) tuning: Tuning,

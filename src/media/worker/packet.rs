@@ -5,8 +5,7 @@ use super::leg::{Taken, What};
 use crate::media::dtmf::Key;
 use crate::media::line::Kind;
 use crate::media::rtp::HEADER_BYTES;
-use crate::media::session::Codec;
-use crate::media::tap::{TAP_PAYLOAD_MAX, TapFrame};
+use crate::media::tap::TapFrame;
 use crate::switch::MediaEvent;
 
 impl Worker {
@@ -118,10 +117,19 @@ impl Worker {
         };
         if let Some(slot) = leg.incoming.slot
             && let Some(session) = &leg.session
-            && let Some(frame) = tap_frame(slot, session.codec, taken, payload, now_us)
-            && self.tap.push(frame).is_err()
         {
-            self.counts.tap_dropped += 1;
+            let frame = TapFrame {
+                slot,
+                arrived_us: now_us,
+                ssrc: taken.head.ssrc,
+                rtp_timestamp: taken.head.timestamp,
+                sequence: taken.head.sequence,
+                codec: session.codec,
+                payload,
+            };
+            if self.tap.push(&frame).is_err() {
+                self.counts.tap_dropped += 1;
+            }
         }
         leg.listen(&taken.head, payload, now_us);
         if leg.note_length(payload.len()) {
@@ -182,26 +190,4 @@ impl Worker {
             leg.on_report(self.buffer.get(..length).unwrap_or(&[]), from, now_us);
         }
     }
-}
-
-/// A copy for the recorder.
-fn tap_frame(
-    slot: u32,
-    codec: Codec,
-    taken: &Taken,
-    payload: &[u8],
-    arrived_us: i64,
-) -> Option<TapFrame> {
-    let mut copy = [0; TAP_PAYLOAD_MAX];
-    copy.get_mut(..payload.len())?.copy_from_slice(payload);
-    Some(TapFrame {
-        slot,
-        arrived_us,
-        ssrc: taken.head.ssrc,
-        rtp_timestamp: taken.head.timestamp,
-        sequence: taken.head.sequence,
-        codec,
-        len: u16::try_from(payload.len()).ok()?,
-        payload: copy,
-    })
 }

@@ -11,7 +11,7 @@ use firstring::id::{CallId, RecordingId, SeatId};
 use firstring::media::recorder::disk::{Disk, SystemDisk};
 use firstring::media::recorder::{Recorder, RecorderOptions};
 use firstring::media::session::Codec;
-use firstring::media::tap::{TAP_PAYLOAD_MAX, TapControl, TapFrame};
+use firstring::media::tap::{TapControl, TapFrame, TapSender};
 use firstring::switch::{AlarmCode, InputKind, RecordingEvent, SealedRecording};
 use tokio::sync::mpsc::Receiver;
 use uuid::Uuid;
@@ -28,7 +28,7 @@ pub fn now_us() -> i64 {
 pub struct Rig {
     pub dir: tempfile::TempDir,
     pub recorder: Recorder,
-    pub ring: rtrb::Producer<TapFrame>,
+    pub ring: TapSender,
     pub control: SyncSender<TapControl>,
     pub events: Receiver<InputKind>,
     pub told: Vec<(Instant, InputKind)>,
@@ -84,11 +84,15 @@ impl Rig {
     }
 
     /// Push, waiting for room as a fast test must; gives the longest single push.
-    pub fn push(&mut self, frame: TapFrame) -> Duration {
-        self.until("room in the ring", |rig| !rig.ring.is_full());
-        let from = Instant::now();
-        assert!(self.ring.push(frame).is_ok(), "room was there");
-        from.elapsed()
+    pub fn push(&mut self, frame: Frame) -> Duration {
+        let mut took = Duration::ZERO;
+        self.until("room in the ring", |rig| {
+            let from = Instant::now();
+            let pushed = rig.ring.push(&frame.tap());
+            took = from.elapsed();
+            pushed.is_ok()
+        });
+        took
     }
 
     pub fn listen(&mut self) {
@@ -182,19 +186,42 @@ pub fn doctor() -> Party {
     }
 }
 
+/// A packet of a party, as a media worker would tap it.
+#[derive(Clone, Debug)]
+pub struct Frame {
+    pub slot: u32,
+    pub arrived_us: i64,
+    pub ssrc: u32,
+    pub rtp_timestamp: u32,
+    pub sequence: u16,
+    pub codec: Codec,
+    pub payload: Vec<u8>,
+}
+
+impl Frame {
+    pub fn tap(&self) -> TapFrame<'_> {
+        TapFrame {
+            slot: self.slot,
+            arrived_us: self.arrived_us,
+            ssrc: self.ssrc,
+            rtp_timestamp: self.rtp_timestamp,
+            sequence: self.sequence,
+            codec: self.codec,
+            payload: &self.payload,
+        }
+    }
+}
+
 /// Frame `n` of an endless tone that a sender with its own SSRC and clock started at `start_us`.
-pub fn frame(slot: u32, hz: f64, start_us: i64, n: u32) -> TapFrame {
-    let mut payload = [0; TAP_PAYLOAD_MAX];
-    payload[..160].copy_from_slice(&alaw_tone(hz, n as usize * 160, 160));
-    TapFrame {
+pub fn frame(slot: u32, hz: f64, start_us: i64, n: u32) -> Frame {
+    Frame {
         slot,
         arrived_us: start_us + i64::from(n) * FRAME_US,
         ssrc: 1000 + slot,
         rtp_timestamp: (slot * 77_777).wrapping_add(n * 160),
         sequence: n as u16,
         codec: Codec::Pcma,
-        len: 160,
-        payload,
+        payload: alaw_tone(hz, n as usize * 160, 160),
     }
 }
 
