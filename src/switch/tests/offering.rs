@@ -221,6 +221,7 @@ fn seats_answer_joins_caller_and_seat_and_stops_the_greeting() {
             MediaCommand::Matrix {
                 matrix: Matrix::everyone(&[caller, leg])
             },
+            MediaCommand::StarCodes { leg },
         ]
     );
     assert_eq!(rig.event("queue.left")["reason"], "answered");
