@@ -10,8 +10,8 @@ use firstring::call::{
 };
 use firstring::id::{CallId, LegId, QueueId, SeatId, TrunkId};
 use firstring::switch::{
-    Centre, Effect, Input, InputKind, Policy, QueuePolicy, SeatLink, SeatPolicy, SeatRole, Switch,
-    Timers, TrunkPolicy,
+    CallBackRules, Centre, Effect, Input, InputKind, Policy, QueuePolicy, SeatLink, SeatPolicy,
+    SeatRole, Switch, Timers, TrunkPolicy,
 };
 use firstring::time::{Millis, Timestamp};
 use uuid::Uuid;
@@ -66,6 +66,7 @@ fn policy() -> Policy {
         trunks: trunks.into(),
         shared_numbers: Vec::new(),
         screening: Default::default(),
+        call_backs: CallBackRules::default(),
         menus: Default::default(),
         forms: Default::default(),
         language: String::from("zh-CN"),

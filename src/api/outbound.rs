@@ -13,13 +13,14 @@ use super::App;
 use super::auth::Caller;
 use super::calls::{DESK, id};
 use super::problem::{Body, Problem};
-use crate::id::{CallId, SeatId};
+use crate::id::{CallBackId, CallId, SeatId};
 use crate::switch::{Command, CommandReply};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(dial))
         .routes(routes!(link))
+        .routes(routes!(call_back_now))
 }
 
 /// Whom to call.
@@ -83,4 +84,32 @@ async fn link(
         },
     )
     .await
+}
+
+/// Who dials.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct DialledBy {
+    /// Its phone rings first.
+    seat: SeatId,
+}
+
+/// Dial a call-back at a seat (回拨): its phone rings, then the caller, for 30 s.
+///
+/// A talk of 10 s closes it; else it is due again after 1 and 3 minutes, then a person closes it. 409 when another seat dials it or
+/// its caller rang again. Roles: seat (its own), supervisor.
+#[utoipa::path(post, path = "/call_backs/{call_back}/dial", tag = "call_backs", params(("call_back" = String, Path)), request_body = DialledBy,
+    responses((status = 200, body = CommandReply), (status = 403, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
+async fn call_back_now(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(call_back): Path<String>,
+    Body(parsed): Body<DialledBy>,
+) -> Result<Json<CommandReply>, Problem> {
+    caller.require(&DESK)?;
+    let call_back: CallBackId = id("call-back", &call_back)?;
+    let seat = parsed?.seat;
+    caller.require_seat(&seat)?;
+    app.command(&caller, Command::CallBackNow { call_back, seat })
+        .await
 }

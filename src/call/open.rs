@@ -41,6 +41,9 @@ pub struct Call {
     /// The seat that handled it last.
     pub last_seat: Option<SeatId>,
     pub incident_id: Option<String>,
+    /// An order was issued for it.
+    #[serde(default)]
+    pub dispatched: bool,
     /// Chosen in a menu; absent: the centre's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,

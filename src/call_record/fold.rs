@@ -159,6 +159,10 @@ impl CallRecord {
             EventKind::CallBackDue {
                 call_back, reason, ..
             } => self.call_back_due(at, *call_back, reason),
+            EventKind::CallBackAttempted { .. }
+            | EventKind::CallBackConnected { .. }
+            | EventKind::CallBackFailed { .. }
+            | EventKind::CallBackPaused { .. } => self.called_back(at, &event.kind),
             EventKind::CallBackClosed {
                 call_back,
                 by,
@@ -542,6 +546,7 @@ impl CallRecord {
                 id,
                 reason: reason.to_owned(),
                 due_at: at,
+                attempts: Vec::new(),
                 closed_at: None,
                 by: None,
                 outcome: None,

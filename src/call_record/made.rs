@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallRecord, Moment};
+use super::{CallBackAttempt, CallRecord, Moment};
 use crate::call::{Arrival, Direction};
 use crate::id::{CallId, SeatId};
 use crate::phone::Number;
@@ -10,6 +10,8 @@ use crate::switch::{Actor, EventKind};
 
 /// Links kept in one record; nobody needs more.
 const LINKS_MAX: usize = 64;
+/// Attempts kept of one call-back.
+const ATTEMPTS_MAX: usize = 16;
 
 /// Whom a call that we made was for (被叫).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +69,42 @@ impl CallRecord {
         if self.is_made() && self.times.answered.is_none() {
             self.times.answered = Some(at);
             self.metrics.wait_ms = self.times.received.map(|t| at.millis_since(t));
+        }
+    }
+
+    /// What became of a call-back of this call's number.
+    pub(super) fn called_back(&mut self, at: Moment, kind: &EventKind) {
+        let mut entries = self.call_backs.iter_mut();
+        if let EventKind::CallBackAttempted {
+            call_back,
+            seat,
+            call,
+        } = kind
+        {
+            let entry = entries.find(|entry| entry.id == *call_back);
+            if let Some(entry) = entry.filter(|e| e.attempts.len() < ATTEMPTS_MAX) {
+                entry.attempts.push(CallBackAttempt {
+                    at,
+                    seat_id: seat.clone(),
+                    call_id: *call,
+                    connected_at: None,
+                    cause: None,
+                });
+            }
+        } else if let EventKind::CallBackConnected { call_back, call } = kind {
+            let entry = entries.find(|entry| entry.id == *call_back);
+            let last = entry.and_then(|entry| entry.attempts.last_mut());
+            if let Some(last) = last.filter(|last| last.call_id == *call) {
+                last.connected_at.get_or_insert(at);
+            }
+        } else if let EventKind::CallBackFailed {
+            call_back, cause, ..
+        } = kind
+        {
+            let entry = entries.find(|entry| entry.id == *call_back);
+            if let Some(last) = entry.and_then(|entry| entry.attempts.last_mut()) {
+                last.cause.get_or_insert(*cause);
+            }
         }
     }
 

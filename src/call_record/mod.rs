@@ -23,10 +23,10 @@ pub use form::{Contact, FormRevision, Person, RecordedForm, RecordedNote, Record
 pub use made::{Callee, Link};
 pub use moment::Moment;
 pub use parts::{
-    Abandoned, Acknowledgement, AlarmNote, CallBack, Caller, Civic, Conference, ConferenceParty,
-    Dispatch, DispatchOrder, End, FailedLookup, Harassment, History, JoinedCall, MenuKey, MenuStay,
-    Metrics, QueueStay, RecordedLocation, RecordedRecording, RecordedTrack, Screening, SeatStay,
-    Supervision, Times,
+    Abandoned, Acknowledgement, AlarmNote, CallBack, CallBackAttempt, Caller, Civic, Conference,
+    ConferenceParty, Dispatch, DispatchOrder, End, FailedLookup, Harassment, History, JoinedCall,
+    MenuKey, MenuStay, Metrics, QueueStay, RecordedLocation, RecordedRecording, RecordedTrack,
+    Screening, SeatStay, Supervision, Times,
 };
 pub use publish::{DeliveryType, publish};
 pub use why::{Because, What, Why};

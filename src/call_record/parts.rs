@@ -383,12 +383,29 @@ pub struct CallBack {
     pub id: CallBackId,
     pub reason: String,
     pub due_at: Moment,
+    /// At most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<CallBackAttempt>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<Moment>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Actor>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
+}
+
+/// One try to call back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallBackAttempt {
+    pub at: Moment,
+    pub seat_id: SeatId,
+    /// The call that was made.
+    pub call_id: CallId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected_at: Option<Moment>,
+    /// Why nobody was reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
 }
 
 /// An alarm that names this call.

@@ -14,7 +14,7 @@ use super::section::{At, Reader, Section, quoted};
 use super::{build_edge, build_forms, build_menu, build_sip};
 use crate::id::SeatId;
 use crate::screen::Bounds;
-use crate::switch::{Centre, Policy, SeatPolicy, Timers, prompts_played};
+use crate::switch::{CallBackRules, Centre, Policy, SeatPolicy, Timers, prompts_played};
 use crate::time::Millis;
 
 /// Characters of a token or digest password; shorter ones can be guessed.
@@ -27,6 +27,7 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
     let queues = build_queues::queues(&root);
     let mut timers = timers(root.section("timers"));
     let screening = screening(root.section("screening"));
+    let call_backs = call_backs(root.section("call_backs"));
     let evidence_key = evidence(root.section("evidence"));
     let (allow_faults, recorded) = testing(root.section("testing"));
     let (prompts, language) = prompts(root.section("prompts"));
@@ -69,6 +70,7 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
             seats,
             trunks,
             screening,
+            call_backs,
             menus,
             forms: forms.into(),
             language,
@@ -204,6 +206,18 @@ fn timers(section: Section<'_>) -> Timers {
     };
     section.close();
     timers
+}
+
+/// Who is to be called back, and who dials.
+fn call_backs(section: Section<'_>) -> CallBackRules {
+    let within = section.integer("dropped_within_ms", 0..=60_000, 10_000, "milliseconds");
+    let rules = CallBackRules {
+        automatic: section.flag("automatic", false).value,
+        dropped_within: Millis(u32::try_from(within.value).unwrap_or(10_000)),
+        before_dispatch: section.flag("before_dispatch", false).value,
+    };
+    section.close();
+    rules
 }
 
 /// What labels and hints count by. Nothing here can cost a caller the seat.

@@ -392,6 +392,7 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
             Command::Dial { .. }
             | Command::SeatReady { .. }
             | Command::SeatNotReady { .. }
+            | Command::CallBackNow { .. }
             | Command::CloseCallBack { .. }
             | Command::ConfirmVerdict { .. }
             | Command::LiftVerdict { .. } => None,

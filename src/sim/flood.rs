@@ -11,8 +11,8 @@ use crate::call::{
 };
 use crate::id::{CallId, LegId, QueueId, SeatId, TrunkId};
 use crate::switch::{
-    Centre, Effect, EventKind, Input, InputKind, Policy, QueuePolicy, SeatLink, SeatPolicy,
-    SeatRole, Switch, Timers, TrunkPolicy,
+    CallBackRules, Centre, Effect, EventKind, Input, InputKind, Policy, QueuePolicy, SeatLink,
+    SeatPolicy, SeatRole, Switch, Timers, TrunkPolicy,
 };
 use crate::time::{Millis, Timestamp};
 
@@ -110,6 +110,7 @@ fn policy() -> Policy {
         trunks: [(TrunkId::from("ct"), trunk)].into(),
         shared_numbers: Vec::new(),
         screening: crate::screen::Bounds::default(),
+        call_backs: CallBackRules::default(),
         menus: Default::default(),
         forms: Default::default(),
         language: String::from("zh-CN"),

@@ -148,6 +148,7 @@ impl Switch {
             None => self.enter_queue(call, again),
         }
         self.engage_dialling_seat(arrival);
+        self.caller_is_back(call);
         match answer {
             AnswerPolicy::AtOnce => {
                 self.arm(TimerKey::Greeting(call), self.policy.timers.greeting_after);
@@ -218,6 +219,7 @@ impl Switch {
             answered_at: None,
             last_seat: None,
             incident_id: None,
+            dispatched: false,
             language: None,
             caller_leg: Some(arrival.leg),
             caller_lost: None,

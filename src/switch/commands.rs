@@ -31,6 +31,7 @@ impl Switch {
             Command::Resume { call } => self.resume(by, *call),
             Command::Listen { call, seat, mode } => self.listen(by, *call, seat, *mode),
             Command::StopListening { call, seat } => self.stop_listening(by, *call, seat),
+            Command::CallBackNow { call_back, seat } => self.call_back_now(by, *call_back, seat),
             Command::CloseCallBack { call_back, outcome } => {
                 self.check_person(by)?;
                 self.close_call_back(by, *call_back, outcome)
@@ -151,7 +152,12 @@ impl Switch {
         }
         self.check_known_call(call)?;
         match report {
-            DispatchReport::OrderIssued { .. } => self.screen_helped(call),
+            DispatchReport::OrderIssued { .. } => {
+                if let Some(open) = self.call_mut(call) {
+                    open.dispatched = true;
+                }
+                self.screen_helped(call);
+            }
             DispatchReport::Reassigned { .. } => {}
             DispatchReport::Cancelled { .. } => self.callers.incident(call, false),
         }

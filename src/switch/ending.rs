@@ -138,6 +138,7 @@ impl Switch {
             Outcome::RefusedCapacity => self.totals.refused += 1,
         }
         self.screen_end(call, outcome);
+        self.call_back_over(call, cause);
         self.say(
             call,
             EventKind::CallEnded {

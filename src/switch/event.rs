@@ -283,6 +283,25 @@ pub enum EventKind {
         number: Number,
         reason: String,
     },
+    /// A seat dials it; `call` is the one that is made.
+    #[serde(rename = "callback.attempted")]
+    CallBackAttempted {
+        call_back: CallBackId,
+        seat: SeatId,
+        call: CallId,
+    },
+    #[serde(rename = "callback.connected")]
+    CallBackConnected { call_back: CallBackId, call: CallId },
+    /// Nobody was reached, or the talk was too short to help. Absent `next_at`: a person closes it.
+    #[serde(rename = "callback.failed")]
+    CallBackFailed {
+        call_back: CallBackId,
+        cause: Cause,
+        next_at: Option<Timestamp>,
+    },
+    /// Its caller is on the line again, in this call.
+    #[serde(rename = "callback.paused")]
+    CallBackPaused { call_back: CallBackId },
     #[serde(rename = "callback.closed")]
     CallBackClosed {
         call_back: CallBackId,
@@ -411,6 +430,9 @@ pub enum AlarmCode {
     /// Many calls of one trunk, cell or area in a short time.
     #[serde(rename = "alert.burst")]
     Burst,
+    /// Somebody should have been called back by now.
+    #[serde(rename = "callback.overdue")]
+    CallBackOverdue,
     /// A media worker stands still or ended, or a fault cost a call its media.
     #[serde(rename = "media.fault")]
     MediaFault,

@@ -351,6 +351,8 @@ pub enum Command {
     },
     /// End the supervisor's listening.
     StopListening { call: CallId, seat: SeatId },
+    /// Dial a call-back at this seat.
+    CallBackNow { call_back: CallBackId, seat: SeatId },
     /// A named person closes a call-back entry with an outcome text.
     CloseCallBack {
         call_back: CallBackId,

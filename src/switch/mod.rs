@@ -64,7 +64,7 @@ pub use input::{
     LineData, LineStatus, Location, LocationSource, MediaEvent, NetworkCell, RecordingEvent, Role,
     SealedRecording, SealedTrack, SeatLink, Shape, TrunkChange,
 };
-pub use policy::{Centre, Policy, QueuePolicy, SeatPolicy, Timers, TrunkPolicy};
+pub use policy::{CallBackRules, Centre, Policy, QueuePolicy, SeatPolicy, Timers, TrunkPolicy};
 pub use screening::marks_of;
 pub use snapshot::SnapshotError;
 pub use star::{STAR_CODES, StarCode, StarResult};

@@ -86,28 +86,27 @@ impl Switch {
         if let (Some(open), Some(id)) = (self.calls.get_mut(&call), &incident_id) {
             open.incident_id = Some(id.clone());
         }
-        let by = by.clone();
-        if let Some(to) = to {
-            let (to_call, incident_id) = (Some(call), None);
-            let by = by.clone();
-            self.say(
-                to,
-                EventKind::CallLinked {
-                    to: to_call,
-                    incident_id,
-                    by,
-                },
-            );
-        }
-        self.say(
-            call,
-            EventKind::CallLinked {
-                to,
-                incident_id,
-                by,
-            },
-        );
+        self.say_linked(call, to, incident_id, by);
         Ok(CommandReply::Done)
+    }
+
+    /// Said on both calls.
+    pub(super) fn say_linked(
+        &mut self,
+        call: CallId,
+        to: Option<CallId>,
+        incident_id: Option<String>,
+        by: &Actor,
+    ) {
+        let linked = |to, incident_id| EventKind::CallLinked {
+            to,
+            incident_id,
+            by: by.clone(),
+        };
+        if let Some(to) = to {
+            self.say(to, linked(Some(call), None));
+        }
+        self.say(call, linked(to, incident_id));
     }
 
     fn callee_of(&self, number: &str) -> Callee {
@@ -240,6 +239,7 @@ impl Switch {
             answered_at: None,
             last_seat: Some(wish.seat.clone()),
             incident_id: None,
+            dispatched: false,
             language: None,
             caller_leg: None,
             caller_lost: None,
@@ -510,6 +510,7 @@ impl Switch {
         {
             made.failed = None;
             open.answered_at.get_or_insert(now);
+            self.call_back_connected(call);
         }
     }
 

@@ -9,9 +9,15 @@
 
 use super::timers::TimerKey;
 use super::{Actor, CommandError, CommandReply, EventKind, Sound, Switch};
-use crate::call::{Cause, Hunt, Invite, Leg, LegCommand, LegFact, Party, SeatTone, Target};
+use crate::call::{
+    Cause, Direction, Hunt, Invite, Leg, LegCommand, LegFact, Party, SeatTone, Target,
+};
 use crate::id::{CallId, LegId, SeatId, TrunkId};
 use crate::limits::{COMMAND_TEXT_BYTES_MAX, LEGS_PER_CALL_MAX, NUMBER_DIGITS_MAX};
+use crate::time::Millis;
+
+/// Whom we call back is rung no longer.
+const CALL_BACK_RING: Millis = Millis::from_secs(30);
 
 impl Switch {
     /// `AddParty`.
@@ -151,7 +157,7 @@ impl Switch {
             rang: false,
         });
         self.add_leg(call, leg, state);
-        self.arm_third(leg);
+        self.arm_third(call, leg);
         self.command_leg(
             leg,
             LegCommand::Invite(Box::new(Invite {
@@ -190,14 +196,21 @@ impl Switch {
             rang: false,
         });
         self.add_leg(call, leg, state);
-        self.arm_third(leg);
+        self.arm_third(call, leg);
         self.command_leg(leg, LegCommand::Invite(Box::new(invite)));
     }
 
-    fn arm_third(&mut self, leg: LegId) {
+    fn arm_third(&mut self, call: CallId, leg: LegId) {
         let timers = self.policy.timers;
+        let open = self.calls.get(&call);
+        let called_back = open.is_some_and(|c| c.direction() == Direction::CallBack);
+        let ring = if called_back {
+            timers.third_party_ring.min(CALL_BACK_RING)
+        } else {
+            timers.third_party_ring
+        };
         self.arm(TimerKey::TrunkSilence(leg), timers.trunk_silence);
-        self.arm(TimerKey::ThirdRing(leg), timers.third_party_ring);
+        self.arm(TimerKey::ThirdRing(leg), ring);
     }
 
     /// A fact of a third party's leg.

@@ -162,11 +162,20 @@ impl Switch {
                 due_at: entry.due_at,
                 calls: entry.calls,
                 urgent: self.is_urgent(*id),
+                state: entry.standing.name().to_owned(),
+                with: entry.standing.call(),
+                seat: entry.attempts.last().map(|last| last.seat.clone()),
+                attempts: u32::try_from(entry.attempts.len()).unwrap_or(u32::MAX),
+                failed: entry.attempts.last().and_then(|last| last.failed),
+                next_at: entry.next_at,
+                overdue: entry.overdue,
             })
             .collect();
         views.sort_by(|a, b| {
-            b.urgent
-                .cmp(&a.urgent)
+            a.with
+                .is_some()
+                .cmp(&b.with.is_some())
+                .then(b.urgent.cmp(&a.urgent))
                 .then(b.calls.cmp(&a.calls))
                 .then(a.due_at.cmp(&b.due_at))
                 .then(a.call_back.cmp(&b.call_back))

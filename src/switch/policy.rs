@@ -29,6 +29,8 @@ pub struct Policy {
     #[serde(default)]
     pub screening: Bounds,
     #[serde(default)]
+    pub call_backs: CallBackRules,
+    #[serde(default)]
     pub menus: Menus,
     /// What a form may choose from.
     #[serde(default)]
@@ -45,6 +47,17 @@ pub struct Policy {
 /// What a journal of an older build meant.
 const fn always() -> bool {
     true
+}
+
+/// Who is to be called back, and who dials.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallBackRules {
+    /// Free seats are rung for call-backs that no person took up.
+    pub automatic: bool,
+    /// A caller who hangs up so soon after the answer is called back; 0: only those left or lost.
+    pub dropped_within: Millis,
+    /// So is one who hangs up before anything was dispatched and no incident is known.
+    pub before_dispatch: bool,
 }
 
 /// The centre, as in `ecr/1`.

@@ -161,6 +161,7 @@ impl Switch {
             }
         }
         self.rearm_marks();
+        self.rearm_call_backs();
     }
 
     fn restart_seats(&mut self) {

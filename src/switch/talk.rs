@@ -65,8 +65,11 @@ impl Switch {
             }
             Phase::InMenu(_) | Phase::Unanswered(_) => self.abandoned(call, cause),
             Phase::Talking(_) => {
+                let soon = self.left_too_soon(call);
                 if lost {
                     self.call_back_due(call, "lost");
+                } else if let Some(reason) = soon {
+                    self.call_back_due(call, reason);
                 }
                 if self.goes_on(call) {
                     self.say_caller_left(call, leg, cause);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Switch;
 use super::event::AlarmCode;
-use crate::id::{CallId, LegId, MarkId, SeatId};
+use crate::id::{CallBackId, CallId, LegId, MarkId, SeatId};
 use crate::time::{Millis, Timestamp};
 
 /// What a timer is for.
@@ -37,6 +37,8 @@ pub(super) enum TimerKey {
     ThirdRing(LegId),
     /// The seat that dialled has been told why nobody is there.
     CalleeTold(CallId),
+    /// A call-back is overdue, or may be dialled again.
+    CallBack(CallBackId),
     /// A released leg never reported its end.
     ReleaseGuard(LegId),
     /// A seat keys nothing more.
@@ -71,6 +73,7 @@ impl TimerKey {
             Self::TrunkSilence(_) => "trunk silence",
             Self::ThirdRing(_) => "third party ring",
             Self::CalleeTold(_) => "callee told",
+            Self::CallBack(_) => "call-back",
             Self::ReleaseGuard(_) => "release guard",
             Self::StarCode(_) => "star code",
             Self::HoldReminder(_) => "hold reminder",
@@ -173,6 +176,7 @@ impl Switch {
             TimerKey::TrunkSilence(leg) => self.trunk_silent(leg),
             TimerKey::ThirdRing(leg) => self.third_rang_out(leg),
             TimerKey::CalleeTold(call) => self.callee_told(call),
+            TimerKey::CallBack(id) => self.call_back_woken(id),
             TimerKey::ReleaseGuard(leg) => self.drop_ending_leg(leg),
             TimerKey::StarCode(leg) => self.star_code_over(leg),
             TimerKey::HoldReminder(call) => self.hold_exceeded(call),

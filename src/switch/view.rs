@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::event::AlarmCode;
-use crate::call::{CallType, Direction, Lists, Mode, Sheet};
+use crate::call::{CallType, Cause, Direction, Lists, Mode, Sheet};
 use crate::id::{CallBackId, CallId, LegId, MarkId, SeatId, TrunkId};
 use crate::time::Timestamp;
 
@@ -244,6 +244,19 @@ pub struct CallBackView {
     pub calls: u32,
     /// 反复呼入: its caller was left unanswered again and again.
     pub urgent: bool,
+    /// `open`, `dialling` (a seat rings him now) or `on_line` (he rang again).
+    pub state: String,
+    /// The call that is made to him, or that he made again.
+    pub with: Option<CallId>,
+    /// The seat that dialled last.
+    pub seat: Option<SeatId>,
+    /// Since it became due.
+    pub attempts: u32,
+    /// Why the last attempt failed.
+    pub failed: Option<Cause>,
+    /// When to try again; after three attempts a person closes it.
+    pub next_at: Option<Timestamp>,
+    pub overdue: bool,
 }
 
 /// One standing alarm.

@@ -8,8 +8,8 @@ use firstring::call::{
 use firstring::call_record::{What, Why};
 use firstring::id::{CallId, CommandId, LegId, QueueId, SeatId, TrunkId};
 use firstring::switch::{
-    Actor, Centre, Command, Effect, Event, Held, Input, InputKind, Policy, QueuePolicy, Rule,
-    SeatLink, SeatPolicy, SeatRole, Strategy, Switch, Timers, TrunkPolicy,
+    Actor, CallBackRules, Centre, Command, Effect, Event, Held, Input, InputKind, Policy,
+    QueuePolicy, Rule, SeatLink, SeatPolicy, SeatRole, Strategy, Switch, Timers, TrunkPolicy,
 };
 use firstring::time::{Millis, Timestamp};
 use uuid::Uuid;
@@ -77,6 +77,7 @@ fn policy() -> Policy {
             .into(),
         shared_numbers: Vec::new(),
         screening: Default::default(),
+        call_backs: CallBackRules::default(),
         menus: Default::default(),
         forms: Default::default(),
         language: String::from("zh-CN"),

@@ -80,7 +80,7 @@ function seatCard(s) {
   return el('div', { className: `seat ${tones[s.state]} ${s.seat === me.seat ? 'own' : ''}` }, el('span', {}, el('b', { textContent: s.seat }), s.supervisor ? tag(t().supervisor) : null), timer(s.state === 'signed_out' ? 0 : s.since),
     el('span', { className: `word ${tones[s.state]}`, textContent: t().state[s.state] + (s.reason && s.state !== 'signed_out' ? ` (${s.reason})` : '') }), acts.length ? el('div', { className: 'acts' }, acts) : null);
 }
-const callBackRow = (b) => el('div', { className: 'row' }, timer(b.due_at, 60, 180), who(b), b.urgent ? tag(t().repeated(b.calls), 'hot') : b.calls > 1 ? tag(`×${b.calls}`, 'hot') : null, el('span', { className: 'grow' }), tag(t()[b.reason] ?? b.reason, 'warm'), button('close', t().close, () => askClose(b)));
+const callBackRow = (b) => el('div', { className: 'row' }, timer(b.due_at, 60, 180), who(b), b.overdue ? tag(t().overdue, 'hot') : null, b.urgent ? tag(t().repeated(b.calls), 'hot') : b.calls > 1 ? tag(`×${b.calls}`, 'hot') : null, el('span', { className: 'grow' }), b.attempts ? tag(t().tried(b.attempts), 'warm') : null, tag(t()[b.reason] ?? b.reason, 'warm'), b.state === 'open' ? (me.seat ? button('call_back', t().call_back, () => command('POST', `/call_backs/${b.call_back}/dial`, { seat: me.seat }), { className: 'main' }) : null) : tag([t().back[b.state], b.state === 'dialling' ? b.seat : null].filter(Boolean).join(' '), 'blue'), button('close', t().close, () => askClose(b)));
 
 function draw() {
   for (const e of document.querySelectorAll('[data-t]')) e.textContent = t()[e.dataset.t];

@@ -450,6 +450,7 @@ impl Checker {
         self.check_view(view)?;
         self.marks.check_view(view)?;
         self.forms.check_view(view)?;
+        self.check_call_backs(view)?;
         self.check_order(view)?;
         self.check_seats(view)?;
         self.check_alarms(view, policy)?;

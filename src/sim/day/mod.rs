@@ -12,6 +12,7 @@
 
 mod chance;
 mod check;
+mod check_call_backs;
 mod check_calls;
 mod check_forms;
 mod check_made;
@@ -66,6 +67,8 @@ pub struct Summary {
     /// Calls that seats made, and those of them that reached nobody.
     pub dialled: u64,
     pub not_reached: u64,
+    /// Callers whom a seat reached again.
+    pub called_back: u64,
     /// Callers put back to the queue's head after a seat's line was lost.
     pub requeued: u64,
     pub restarts: u64,
@@ -100,6 +103,7 @@ impl Summary {
         self.held += other.held;
         self.dialled += other.dialled;
         self.not_reached += other.not_reached;
+        self.called_back += other.called_back;
         self.requeued += other.requeued;
         self.restarts += other.restarts;
         self.reopened += other.reopened;
@@ -213,7 +217,7 @@ impl fmt::Display for Campaign {
         writeln!(
             f,
             "sim: {} calls ({} answered, {} abandoned, {} lost, {} refused), {} in menus, {} offers, {} third parties joined, {} \
-             listened to, {} taken over, {} calls joined to another, {} put on hold, {} dialled ({} not reached), {} requeued, {} restarts, {} reopened, {} inputs, {} events, {} virtual hours",
+             listened to, {} taken over, {} calls joined to another, {} put on hold, {} dialled ({} not reached), {} called back, {} requeued, {} restarts, {} reopened, {} inputs, {} events, {} virtual hours",
             t.calls,
             t.answered,
             t.abandoned,
@@ -228,6 +232,7 @@ impl fmt::Display for Campaign {
             t.held,
             t.dialled,
             t.not_reached,
+            t.called_back,
             t.requeued,
             t.restarts,
             t.reopened,

@@ -462,6 +462,7 @@ impl World {
         } else if let EventKind::HarassmentConfirmed { mark, .. } = &event.kind {
             self.supervisor_lifts(*mark);
         } else if let EventKind::CallBackDue { call_back, .. } = &event.kind {
+            self.dials_call_back(*call_back);
             self.closes_call_back(*call_back);
         } else if let EventKind::CallSettled {} = &event.kind
             && let Some(call) = event.call
@@ -681,6 +682,17 @@ impl World {
             let after = self.chance.tail(20_000);
             let reason = String::from("离席");
             self.commands(after, by, Command::SeatNotReady { seat, reason });
+        }
+    }
+
+    fn dials_call_back(&mut self, call_back: CallBackId) {
+        let seats: Vec<_> = self.policy.seats.keys().cloned().collect();
+        for _ in 0..self.chance.below(3) {
+            if let Some(seat) = self.chance.pick(&seats).cloned() {
+                let after = self.chance.tail(60_000);
+                let by = Actor::Seat(seat.clone());
+                self.commands(after, by, Command::CallBackNow { call_back, seat });
+            }
         }
     }
 

@@ -20,6 +20,8 @@ pub enum Plant {
     SecondOutcome,
     /// 2: an abandoned call is on nobody's list.
     CallBackForgotten,
+    /// 2: an entry of the call-back list waits for a call that is over.
+    CallBackHangs,
     /// 2: a call never gets an outcome.
     OutcomeForgotten,
     /// 2: an INVITE that is repeated after the restart gets a second record.
@@ -89,6 +91,7 @@ impl Plant {
             Self::TimerHangsUp | Self::LostSeatEndsCaller | Self::LeavingSeatEndsJoinedCaller => 1,
             Self::SecondOutcome
             | Self::CallBackForgotten
+            | Self::CallBackHangs
             | Self::OutcomeForgotten
             | Self::SecondRecord
             | Self::ReopeningForgotten => 2,
@@ -129,6 +132,7 @@ impl Plant {
         Self::LeavingSeatEndsJoinedCaller,
         Self::SecondOutcome,
         Self::CallBackForgotten,
+        Self::CallBackHangs,
         Self::OutcomeForgotten,
         Self::SecondRecord,
         Self::ReopeningForgotten,
@@ -277,6 +281,7 @@ impl Plant {
             | Self::QueueIgnored
             | Self::SupervisorNotHeldBack
             | Self::JournalLosesInput
+            | Self::CallBackHangs
             | Self::StateDriftsFromEvents
             | Self::WordsLost
             | Self::RepeatGetsNewId
@@ -288,6 +293,12 @@ impl Plant {
     pub(super) fn spoil_view(self, view: &mut View) {
         if self == Self::StateDriftsFromEvents {
             view.calls.pop();
+        }
+        if self == Self::CallBackHangs
+            && let Some(entry) = view.call_backs.first_mut()
+        {
+            "dialling".clone_into(&mut entry.state);
+            entry.with = Some(CallId(uuid::Uuid::nil()));
         }
     }
 
@@ -305,10 +316,7 @@ impl Plant {
             Self::OfferForgotten => |state| {
                 for call in items(state, "/calls") {
                     if let Some(offers) = call.pointer_mut("/phase/offers") {
-                        *offers = serde_json::json!([{
-                            "seat": "800", "leg": LegId(uuid::Uuid::nil()), "alive": true,
-                            "rang": true, "sole": true
-                        }]);
+                        *offers = serde_json::json!([taken_offer()]);
                     }
                 }
             },
@@ -345,6 +353,7 @@ impl Plant {
             | Self::SeatBookedTwice
             | Self::OfferWaitsForEnrichment
             | Self::JournalLosesInput
+            | Self::CallBackHangs
             | Self::StateDriftsFromEvents
             | Self::RepeatGetsNewId
             | Self::RevisionLost
@@ -637,4 +646,11 @@ impl Step<'_> {
             self.effects.push(release(*seat));
         }
     }
+}
+
+/// An offer that nobody made.
+fn taken_offer() -> serde_json::Value {
+    serde_json::json!({
+        "seat": "800", "leg": LegId(uuid::Uuid::nil()), "alive": true, "rang": true, "sole": true
+    })
 }

@@ -27,6 +27,7 @@ fn every_invariant_holds_over_many_days() {
     assert!(total.modes > 0 && total.taken_over > 0, "{total:?}");
     assert!(total.in_menu > 0, "{total:?}");
     assert!(total.joins > 0 && total.held > 0, "{total:?}");
+    assert!(total.called_back > 0, "{total:?}");
     assert!(total.dialled > total.not_reached, "{total:?}");
     assert!(total.requeued > 0 && total.refused > 0, "{total:?}");
     assert!(total.reopened > 0 && total.educated > 0, "{total:?}");
@@ -60,6 +61,7 @@ planted! {
     planted_leaving_seat_that_ends_a_joined_caller_is_caught: LeavingSeatEndsJoinedCaller,
     planted_second_outcome_is_caught: SecondOutcome,
     planted_forgotten_call_back_is_caught: CallBackForgotten,
+    planted_call_back_that_hangs_on_a_gone_call_is_caught: CallBackHangs,
     planted_forgotten_outcome_is_caught: OutcomeForgotten,
     planted_second_record_of_a_repeated_invite_is_caught: SecondRecord,
     planted_forgotten_reopening_is_caught: ReopeningForgotten,

@@ -15,8 +15,8 @@ use crate::call::{AnswerPolicy, Arrival, LegEvent};
 use crate::id::{CallId, LegId, MenuId, PromptId, QueueId, RecordingId, SeatId, TrunkId};
 use crate::ivr::{Entry, Goal, Menu, Menus, Node};
 use crate::switch::{
-    Centre, Effect, Event, Input, InputKind, Policy, QueuePolicy, SeatPolicy, SeatRole, Strategy,
-    Switch, Timers, TrunkPolicy,
+    CallBackRules, Centre, Effect, Event, Input, InputKind, Policy, QueuePolicy, SeatPolicy,
+    SeatRole, Strategy, Switch, Timers, TrunkPolicy,
 };
 use crate::time::{Millis, Timestamp};
 
@@ -363,7 +363,9 @@ impl Summary {
     fn count(&mut self, events: &[Event]) {
         use crate::switch::{EventKind, Outcome};
         for event in events {
-            if let EventKind::CallDialled { .. } = &event.kind {
+            if let EventKind::CallBackConnected { .. } = &event.kind {
+                self.called_back += 1;
+            } else if let EventKind::CallDialled { .. } = &event.kind {
                 self.dialled += 1;
             } else if let EventKind::CallReceived { .. } = &event.kind {
                 self.calls += 1;
@@ -490,6 +492,11 @@ fn policy(chance: &mut Chance) -> Policy {
         queues,
         shared_numbers: vec![String::from("+8675588880000")],
         screening: crate::screen::Bounds::default(),
+        call_backs: CallBackRules {
+            automatic: true,
+            dropped_within: Millis::from_secs(10),
+            before_dispatch: false,
+        },
         menus: menus(),
         forms: std::sync::Arc::default(),
         timers: Timers::default(),

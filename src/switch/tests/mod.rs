@@ -4,6 +4,7 @@
     reason = "a test looks for one thing among all"
 )]
 
+mod call_backs;
 mod commands;
 mod exhaustive;
 mod form;
@@ -86,6 +87,7 @@ pub(super) fn policy() -> Policy {
         .into(),
         shared_numbers: vec![String::from("+8675588880000")],
         screening: crate::screen::Bounds::default(),
+        call_backs: CallBackRules::default(),
         menus: crate::ivr::Menus::default(),
         forms: std::sync::Arc::default(),
         language: String::from("zh-CN"),

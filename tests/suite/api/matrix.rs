@@ -81,6 +81,12 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("GET", "/api/v1/call_backs", "", "seat supervisor"),
     (
         "POST",
+        "/api/v1/call_backs/{call_back}/dial",
+        r#"{"seat":"801"}"#,
+        "seat supervisor",
+    ),
+    (
+        "POST",
         "/api/v1/call_backs/{call_back}/close",
         r#"{"outcome":"误拨"}"#,
         "seat supervisor",
