@@ -55,3 +55,5 @@ pub const LIST_ENTRIES_MAX: usize = 500;
 pub const BURST_PLACES_MAX: usize = 512;
 /// Calls and positions remembered per place.
 pub const BURST_CALLS_MAX: usize = 512;
+/// A supervisor's order puts a waiting call ahead by no more: an hour is before everybody.
+pub const AHEAD_MAX: crate::time::Millis = crate::time::Millis::from_secs(3600);

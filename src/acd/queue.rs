@@ -31,8 +31,8 @@ pub struct Entry {
 pub struct Order<'a> {
     pub now: Timestamp,
     pub callers: &'a Callers,
-    /// How far the queue's calls are ahead.
-    pub ahead: &'a dyn Fn(&QueueId) -> Millis,
+    /// How far a call is ahead: by its queue, and by a supervisor's order.
+    pub ahead: &'a dyn Fn(&Entry) -> Millis,
     /// How far a human verdict puts a call behind.
     pub behind: &'a dyn Fn(CallId) -> Millis,
 }
@@ -83,6 +83,12 @@ impl Queue {
         moved
     }
 
+    /// A call goes to another queue and keeps its time; where it was before.
+    pub fn move_to(&mut self, call: CallId, queue: &QueueId) -> Option<QueueId> {
+        let entry = self.entries.iter_mut().find(|e| e.call == call)?;
+        Some(std::mem::replace(&mut entry.queue, queue.clone()))
+    }
+
     #[must_use]
     pub fn entry(&self, call: CallId) -> Option<&Entry> {
         self.entries.iter().find(|e| e.call == call)
@@ -129,7 +135,7 @@ impl Order<'_> {
                 at = at + (self.behind)(entry.call);
             }
         }
-        let ahead = i64::from((self.ahead)(&entry.queue).0) * 1000;
+        let ahead = i64::from((self.ahead)(entry).0) * 1000;
         Rank {
             ordinary: !entry.restored,
             at: Timestamp::from_micros(at.as_micros().saturating_sub(ahead)),
@@ -169,7 +175,7 @@ mod tests {
         let order = Order {
             now: at(now),
             callers,
-            ahead: &|queue| Millis::from_secs(if queue.as_str() == "child" { 15 } else { 0 }),
+            ahead: &|of| Millis::from_secs(if of.queue.as_str() == "child" { 15 } else { 0 }),
             behind: &|of| Millis::from_secs(if of == call(3) { 10 } else { 0 }),
         };
         queue.ranked(&order).iter().map(|(_, e)| e.call).collect()

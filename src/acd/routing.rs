@@ -72,6 +72,8 @@ pub enum Rule {
     FewestCalls,
     RoundRobin,
     RingAll,
+    /// A supervisor gave the call to it.
+    Ordered,
     /// It rings beside another seat because the call has waited too long.
     Spare,
     /// Free seats there are, and none is fit.

@@ -44,7 +44,7 @@ pub struct Binding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "duty", rename_all = "snake_case")]
 pub enum Duty {
-    /// No phone registered.
+    /// No phone registered, or signed out by a key or a supervisor until the phone registers anew.
     SignedOut,
     /// 示忙, 离席, 未接...
     NotReady { reason: String },
@@ -99,6 +99,8 @@ pub enum After {
     NotReady {
         reason: String,
     },
+    /// It signed out while it talked.
+    SignOut,
 }
 
 /// What a seat that is offered a call was before, and is again when it is not needed.
@@ -263,11 +265,12 @@ impl Duty {
             | Self::WrapUp { .. }
             | Self::Reserved { .. }
             | Self::Ringing { .. } => Ok(Self::Unreachable { back: ready }),
-            Self::Talking { after, .. } => Ok(Self::Unreachable {
-                back: match after {
-                    After::WrapUp => ready,
-                    After::NotReady { reason } => Standby::NotReady { reason },
+            Self::Talking { after, .. } => Ok(match after {
+                After::WrapUp => Self::Unreachable { back: ready },
+                After::NotReady { reason } => Self::Unreachable {
+                    back: Standby::NotReady { reason },
                 },
+                After::SignOut => Self::SignedOut,
             }),
             Self::NotReady { reason } => Ok(Self::Unreachable {
                 back: Standby::NotReady { reason },
@@ -375,7 +378,37 @@ impl Duty {
                 rests: false,
             },
             After::NotReady { reason } => Self::NotReady { reason },
+            After::SignOut => Self::SignedOut,
         })
+    }
+
+    /// 签出. A talking seat signs out after its call.
+    pub fn signed_out(self) -> Step {
+        match self {
+            Self::NotReady { .. }
+            | Self::Ready { .. }
+            | Self::WrapUp { .. }
+            | Self::Unreachable { .. } => Ok(Self::SignedOut),
+            Self::Talking { call, leg, after } if after != After::SignOut => Ok(Self::Talking {
+                call,
+                leg,
+                after: After::SignOut,
+            }),
+            other @ (Self::SignedOut
+            | Self::Talking { .. }
+            | Self::Reserved { .. }
+            | Self::Ringing { .. }
+            | Self::Listening { .. }
+            | Self::Dialling { .. }) => Err(other),
+        }
+    }
+
+    /// Signs in again by a key, with a phone that is still registered.
+    pub fn signed_in(self, now: Timestamp) -> Step {
+        if self == Self::SignedOut {
+            return Ok(Self::Ready { idle_since: now });
+        }
+        self.ready(now)
     }
 
     /// 示闲, or after-call work is over.
@@ -472,6 +505,7 @@ impl Duty {
             Self::Talking { after, .. } => match after {
                 After::WrapUp => Self::Ready { idle_since: now },
                 After::NotReady { reason } => Self::NotReady { reason },
+                After::SignOut => Self::SignedOut,
             },
             Self::WrapUp { .. } => Self::Ready { idle_since: now },
             Self::Listening { back, .. } | Self::Dialling { back, .. } => back.into(),

@@ -15,6 +15,7 @@ mod problem;
 mod recordings;
 mod records;
 mod serve;
+mod supervise;
 mod testing;
 mod trail;
 
@@ -118,7 +119,7 @@ impl App {
         (name = "seats", description = "Working positions and whether they take calls"),
         (name = "calls", description = "Open calls: look and command"),
         (name = "forms", description = "What people write on a call: form (受理单), type, notes; also after its end"),
-        (name = "supervision", description = "Listening to calls"),
+        (name = "supervision", description = "A supervisor on calls, and his orders about those that wait"),
         (name = "call_backs", description = "Callers to be called back"),
         (name = "marks", description = "Human verdicts on numbers (骚扰标记), and their evidence; nothing is ever blocked"),
         (name = "records", description = "Call records, their deliveries, and the feed of events"),
@@ -181,6 +182,7 @@ fn versioned() -> OpenApiRouter<Arc<App>> {
                 .merge(recordings::routes())
                 .merge(marks::routes())
                 .merge(form::routes())
+                .merge(supervise::routes())
                 .merge(live::routes()),
         )
         .merge(ops::routes())

@@ -11,7 +11,7 @@ use super::{
 use crate::id::{CallId, LegId, PlayId, QueueId, RecordingId, SeatId};
 use crate::matrix::Matrix;
 use crate::phone::Number;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 
 /// One caller's contact, from arrival until nothing more will change by itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +44,12 @@ pub struct Call {
     /// An order was issued for it.
     #[serde(default)]
     pub dispatched: bool,
+    /// Its seat asks for a supervisor.
+    #[serde(default)]
+    pub assist: Option<Assist>,
+    /// Stands so much earlier in the list, by a supervisor's order.
+    #[serde(default)]
+    pub ahead: Millis,
     /// Chosen in a menu; absent: the centre's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
@@ -61,6 +67,15 @@ pub struct Call {
     /// Absent: it came in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outbound: Option<Outbound>,
+}
+
+/// A seat's open request for a supervisor (呼叫班长).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assist {
+    pub seat: SeatId,
+    pub at: Timestamp,
+    /// The supervisor who accepted it; his phone is being rung.
+    pub taken: Option<SeatId>,
 }
 
 /// How the recording of a call stands.

@@ -191,6 +191,10 @@ impl CallRecord {
             }
             EventKind::CallRejoined { .. }
             | EventKind::QueueMoved { .. }
+            | EventKind::QueuePriority { .. }
+            | EventKind::AssistRequested { .. }
+            | EventKind::AssistAnswered { .. }
+            | EventKind::AssistEnded { .. }
             | EventKind::OfferDecided { .. }
             | EventKind::SeatStateChanged { .. }
             | EventKind::DigitReceived { .. }

@@ -263,6 +263,7 @@ const fn rule_words(rule: Rule) -> (&'static str, &'static str) {
         Rule::FewestCalls => ("受理最少", "it had answered fewest calls"),
         Rule::RoundRobin => ("轮流分配", "it was its turn"),
         Rule::RingAll => ("全体振铃", "all seats ring"),
+        Rule::Ordered => ("班长指派", "a supervisor gave the call to it"),
         Rule::Spare => (
             "等待过久，与其他坐席同时振铃",
             "it rings beside another seat",

@@ -382,6 +382,11 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
             | Command::Link { call, .. }
             | Command::Listen { call, .. }
             | Command::StopListening { call, .. }
+            | Command::RequestAssist { call }
+            | Command::CancelAssist { call }
+            | Command::AcceptAssist { call, .. }
+            | Command::Reassign { call, .. }
+            | Command::Prioritise { call, .. }
             | Command::Acknowledge { call, .. }
             | Command::Dispatch { call, .. }
             | Command::ProposeVerdict { call, .. }
@@ -393,6 +398,7 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
             | Command::SeatReady { .. }
             | Command::SeatNotReady { .. }
             | Command::CallBackNow { .. }
+            | Command::SignOut { .. }
             | Command::CloseCallBack { .. }
             | Command::ConfirmVerdict { .. }
             | Command::LiftVerdict { .. } => None,

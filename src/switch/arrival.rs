@@ -220,6 +220,8 @@ impl Switch {
             last_seat: None,
             incident_id: None,
             dispatched: false,
+            assist: None,
+            ahead: Millis(0),
             language: None,
             caller_leg: Some(arrival.leg),
             caller_lost: None,

@@ -32,6 +32,14 @@ impl Switch {
             Command::Listen { call, seat, mode } => self.listen(by, *call, seat, *mode),
             Command::StopListening { call, seat } => self.stop_listening(by, *call, seat),
             Command::CallBackNow { call_back, seat } => self.call_back_now(by, *call_back, seat),
+            Command::SignOut { seat } => self.sign_out(by, seat),
+            Command::RequestAssist { call } => self.request_assist(by, *call),
+            Command::CancelAssist { call } => self.cancel_assist(by, *call),
+            Command::AcceptAssist { call, seat, mode } => {
+                self.accept_assist(by, *call, seat, *mode)
+            }
+            Command::Reassign { call, to } => self.reassign(by, *call, to),
+            Command::Prioritise { call, ahead } => self.prioritise(by, *call, *ahead),
             Command::CloseCallBack { call_back, outcome } => {
                 self.check_person(by)?;
                 self.close_call_back(by, *call_back, outcome)
@@ -241,7 +249,7 @@ impl Switch {
         }
     }
 
-    fn check_known_seat(&self, seat: &SeatId) -> Result<(), CommandError> {
+    pub(super) fn check_known_seat(&self, seat: &SeatId) -> Result<(), CommandError> {
         if self.seats.contains_key(seat) {
             Ok(())
         } else {

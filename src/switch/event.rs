@@ -198,6 +198,18 @@ pub enum EventKind {
         #[serde(default)]
         mode: Mode,
     },
+    /// 呼叫班长: the call's seat asks for a supervisor; said again when the one who accepted does not come.
+    #[serde(rename = "assist.requested")]
+    AssistRequested { seat: SeatId },
+    /// A supervisor's phone is up in the call that asked for one.
+    #[serde(rename = "assist.answered")]
+    AssistAnswered { seat: SeatId, by: SeatId },
+    /// Nobody is needed any more: the seat said so, or left the call.
+    #[serde(rename = "assist.ended")]
+    AssistEnded { seat: SeatId },
+    /// A supervisor has the call stand earlier, or as before.
+    #[serde(rename = "queue.priority")]
+    QueuePriority { ahead_ms: u32, by: Actor },
     #[serde(rename = "supervisor.mode_changed")]
     MonitorChanged {
         seat: SeatId,

@@ -9,11 +9,11 @@ use super::policy::Policy;
 use crate::call::{Arrival, FormChange, LegEvent, Mode};
 use crate::geo::{Datum, LatLon};
 use crate::id::{
-    CallBackId, CallId, CommandId, DestinationId, LegId, MarkId, PlayId, RecordingId, SeatId,
-    TrunkId,
+    CallBackId, CallId, CommandId, DestinationId, LegId, MarkId, PlayId, QueueId, RecordingId,
+    SeatId, TrunkId,
 };
 use crate::screen::Mark;
-use crate::time::Timestamp;
+use crate::time::{Millis, Timestamp};
 
 /// One Input and when it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -353,6 +353,22 @@ pub enum Command {
     StopListening { call: CallId, seat: SeatId },
     /// Dial a call-back at this seat.
     CallBackNow { call_back: CallBackId, seat: SeatId },
+    /// 签出: a talking seat leaves after its call.
+    SignOut { seat: SeatId },
+    /// 呼叫班长: the seat that talks in the call asks for a supervisor.
+    RequestAssist { call: CallId },
+    /// The seat needs nobody any more.
+    CancelAssist { call: CallId },
+    /// A supervisor comes: his phone is rung and joins in that mode.
+    AcceptAssist {
+        call: CallId,
+        seat: SeatId,
+        mode: Mode,
+    },
+    /// A waiting call rings this seat now, or stands in that queue.
+    Reassign { call: CallId, to: Destination },
+    /// A waiting call stands as if it had come so much earlier.
+    Prioritise { call: CallId, ahead: Millis },
     /// A named person closes a call-back entry with an outcome text.
     CloseCallBack {
         call_back: CallBackId,
@@ -387,6 +403,16 @@ pub enum Command {
     },
     /// Makes the switch panic while handling it; refused unless the policy allows faults (tests only).
     PlantPanic { call: CallId },
+}
+
+/// Where a supervisor sends a waiting call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Destination {
+    /// Rings there at once; unanswered, the call goes on as before.
+    Seat(SeatId),
+    /// Keeps its time in that queue.
+    Queue(QueueId),
 }
 
 /// What a dispatch module did (WS/T 451 7.2.2). Reassigning and cancelling need a reason.

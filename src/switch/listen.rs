@@ -68,6 +68,14 @@ impl Switch {
         Ok(CommandReply::Done)
     }
 
+    /// His phone is up in the call.
+    pub(super) fn supervises(&self, call: CallId, seat: &SeatId) -> bool {
+        let leg = self.listener_leg(call, seat);
+        let open = self.calls.get(&call);
+        leg.and_then(|leg| open?.legs.get(&leg))
+            .is_some_and(|l| l.state.is_up())
+    }
+
     fn listener_leg(&self, call: CallId, seat: &SeatId) -> Option<LegId> {
         let listener = Party::Listener(seat.clone());
         let legs = &self.calls.get(&call)?.legs;
@@ -116,6 +124,7 @@ impl Switch {
             self.track(call, leg);
         }
         self.refresh_matrix(call);
+        let by = seat;
         let seat = seat.clone();
         let kind = if first {
             EventKind::MonitorStarted { seat, leg, mode }
@@ -123,6 +132,7 @@ impl Switch {
             EventKind::MonitorChanged { seat, leg, mode }
         };
         self.say(call, kind);
+        self.assist_came(call, by);
     }
 
     /// Releases a listener's leg and gives the seat back what it did before.
@@ -176,6 +186,7 @@ impl Switch {
     }
 
     fn listener_gone(&mut self, call: CallId, leg: LegId, seat: &SeatId, removed: Option<Leg>) {
+        self.assist_missed(call, seat);
         if removed.is_some_and(|l| l.state.is_up()) {
             let seat = seat.clone();
             self.say(call, EventKind::MonitorEnded { seat, leg });

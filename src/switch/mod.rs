@@ -9,10 +9,11 @@
 //!       -> free seats are offered, positions told, alarms settled -> Events, Effects
 //! ```
 //! One file per concern: arrival, menu, hearing (what a waiting caller hears), routing (who is offered whom), offer,
-//! talk, party, hold, outbound (calls that we make), listen, supervise, join, ending, call_backs, screening, form, seats,
-//! trunks, ledger (alarms), commands, restart, timers, snapshot, picture (for people).
+//! talk, party, hold, outbound (calls that we make), listen, supervise, assist, orders, join, ending, call_backs, screening,
+//! form, seats, trunks, ledger (alarms), commands, restart, timers, snapshot, picture (for people).
 
 mod arrival;
+mod assist;
 mod call_backs;
 mod commands;
 mod effect;
@@ -27,6 +28,7 @@ mod ledger;
 mod listen;
 mod menu;
 mod offer;
+mod orders;
 mod outbound;
 mod party;
 mod picture;
@@ -60,17 +62,17 @@ pub use effect::{Effect, MediaCommand, Question, Sound};
 pub use event::{AlarmCode, Event, EventKind, HeldSeat, Outcome};
 pub use hearing::prompts_played;
 pub use input::{
-    Actor, Command, CommandError, CommandReply, DispatchReport, Finding, Input, InputKind,
-    LineData, LineStatus, Location, LocationSource, MediaEvent, NetworkCell, RecordingEvent, Role,
-    SealedRecording, SealedTrack, SeatLink, Shape, TrunkChange,
+    Actor, Command, CommandError, CommandReply, Destination, DispatchReport, Finding, Input,
+    InputKind, LineData, LineStatus, Location, LocationSource, MediaEvent, NetworkCell,
+    RecordingEvent, Role, SealedRecording, SealedTrack, SeatLink, Shape, TrunkChange,
 };
 pub use policy::{CallBackRules, Centre, Policy, QueuePolicy, SeatPolicy, Timers, TrunkPolicy};
 pub use screening::marks_of;
 pub use snapshot::SnapshotError;
 pub use star::{STAR_CODES, StarCode, StarResult};
 pub use view::{
-    AlarmView, BurstView, CallBackView, CallMark, CallState, CallView, HoldView, LegView, MarkView,
-    NearView, ScoreView, ScreenView, SeatState, SeatView, TrunkView, View,
+    AlarmView, AssistView, BurstView, CallBackView, CallMark, CallState, CallView, HoldView,
+    LegView, MarkView, NearView, ScoreView, ScreenView, SeatState, SeatView, TrunkView, View,
 };
 
 use call_backs::CallBack;
@@ -113,6 +115,9 @@ pub struct Switch {
     /// Star codes that seats are keying.
     #[serde(default)]
     stars: BTreeMap<LegId, star::Dialled>,
+    /// Calls whose seats ask for a supervisor.
+    #[serde(default)]
+    assists: BTreeSet<CallId>,
     #[serde(default)]
     screening: Screening,
     #[serde(default)]
@@ -170,6 +175,7 @@ impl Switch {
             trunks: BTreeMap::new(),
             call_backs: BTreeMap::new(),
             stars: BTreeMap::new(),
+            assists: BTreeSet::new(),
             screening: Screening::default(),
             sheets: Sheets::default(),
             alarms: Vec::new(),
@@ -362,6 +368,7 @@ impl Switch {
         self.route();
         self.give_colleagues_back();
         self.refresh_hearing();
+        self.settle_assists();
         self.settle_seats_none();
     }
 

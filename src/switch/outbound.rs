@@ -240,6 +240,8 @@ impl Switch {
             last_seat: Some(wish.seat.clone()),
             incident_id: None,
             dispatched: false,
+            assist: None,
+            ahead: Millis(0),
             language: None,
             caller_leg: None,
             caller_lost: None,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    AlarmView, CallBackView, CallState, CallView, HoldView, LegView, SeatPolicy, SeatState,
-    SeatView, Switch, TrunkView, View,
+    AlarmView, AssistView, CallBackView, CallState, CallView, HoldView, LegView, SeatPolicy,
+    SeatState, SeatView, Switch, TrunkView, View,
 };
 use crate::acd::{Duty, Seat};
 use crate::call::{Announcement, Call, Hearing, HoldBy, Ingress, Join, Party, Phase, Talking};
@@ -132,6 +132,13 @@ impl Switch {
                 reminded: hold.reminded,
             }),
             incident_id: call.incident_id.clone(),
+            assist: call.assist.as_ref().map(|assist| AssistView {
+                seat: assist.seat.clone(),
+                since: assist.at,
+                taken: assist.taken.clone(),
+            }),
+            queue: call.queue.clone(),
+            ahead_s: call.ahead.0 / 1000,
             screen: self.screen_view(call),
             form_revision: self.sheets.revision(call.id),
             call_type: self.sheets.call_type(call.id),

@@ -219,7 +219,10 @@ impl Switch {
         read(&Order {
             now: self.now,
             callers: &self.callers,
-            ahead: &|queue| self.policy.queue_of(queue).ahead,
+            ahead: &|entry| {
+                let ordered = self.calls.get(&entry.call).map_or(Millis(0), |c| c.ahead);
+                Millis(self.policy.queue_of(&entry.queue).ahead.0 + ordered.0)
+            },
             behind: &|call| {
                 let caller = self.calls.get(&call).map(|c| &c.caller);
                 caller.map_or(Millis(0), |caller| self.behind(caller))

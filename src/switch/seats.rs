@@ -112,16 +112,17 @@ impl Switch {
         match link {
             SeatLink::Registered { contact, until } => {
                 let (contact, until) = (contact.clone(), *until);
+                let known = self.seats.get(id).is_some_and(|s| s.binding.is_some());
                 if let Some(seat) = self.seats.get_mut(id) {
                     seat.binding = Some(Binding { contact, until });
                 }
                 self.timers.arm(TimerKey::Registration(id.clone()), until);
-                self.phone_came(id);
+                self.phone_came(id, known);
             }
             SeatLink::Unregistered => self.phone_left(id),
             SeatLink::Reachable { reachable: true } => {
                 if self.seats.get(id).is_some_and(|s| s.binding.is_some()) {
-                    self.phone_came(id);
+                    self.phone_came(id, true);
                 } else {
                     self.misfit("seat.reachable_unregistered");
                 }
@@ -141,8 +142,16 @@ impl Switch {
         }
     }
 
-    fn phone_came(&mut self, id: &SeatId) {
+    /// `known`: it was registered before, so a seat that signed out stays out.
+    fn phone_came(&mut self, id: &SeatId, known: bool) {
         self.phone_proven(id);
+        let out = self
+            .seats
+            .get(id)
+            .is_some_and(|s| s.duty == Duty::SignedOut);
+        if known && out {
+            return;
+        }
         let ready = self
             .policy
             .seats
@@ -224,7 +233,8 @@ impl Switch {
     /// A phone that lost its registration during a call is taken for dead after it.
     fn doubt_phone(&mut self, id: &SeatId) {
         let now = self.now;
-        if self.seats.get(id).is_some_and(|s| s.binding.is_none()) {
+        let lost = |s: &Seat| s.binding.is_none() && s.duty != Duty::SignedOut;
+        if self.seats.get(id).is_some_and(lost) {
             self.seat_step(id, "flaw.seat_dead_twice", |duty| duty.phone_died(now));
         }
     }
@@ -242,11 +252,19 @@ impl Switch {
     ) -> Result<CommandReply, CommandError> {
         self.check_own_seat(by, seat)?;
         let now = self.now;
-        if !self.can_step(seat, |duty| duty.ready(now)) {
+        let registered = self.seats.get(seat).is_some_and(|s| s.binding.is_some());
+        let step = |duty: Duty| {
+            if registered {
+                duty.signed_in(now)
+            } else {
+                duty.ready(now)
+            }
+        };
+        if !self.can_step(seat, step) {
             return Err(self.wrong_seat_state(seat, "register its phone, or answer what rings"));
         }
         self.given(by, None, "seat_ready");
-        self.try_seat_step(seat, |duty| duty.ready(now));
+        self.try_seat_step(seat, step);
         Ok(CommandReply::Done)
     }
 
@@ -269,6 +287,24 @@ impl Switch {
         }
         self.given(by, None, "seat_not_ready");
         self.try_seat_step(seat, |duty| duty.not_ready(reason));
+        Ok(CommandReply::Done)
+    }
+
+    /// `SignOut`: a running call is waited for.
+    pub(super) fn sign_out(
+        &mut self,
+        by: &Actor,
+        seat: &SeatId,
+    ) -> Result<CommandReply, CommandError> {
+        self.check_own_seat(by, seat)?;
+        if !self.can_step(seat, Duty::signed_out) {
+            return Err(self.wrong_seat_state(
+                seat,
+                "it is out already, leaves after its call, or must end what it does first",
+            ));
+        }
+        self.given(by, None, "sign_out");
+        self.try_seat_step(seat, Duty::signed_out);
         Ok(CommandReply::Done)
     }
 

@@ -108,6 +108,9 @@ impl Switch {
             "flaw.supervisor_took_over_unheard",
             crate::acd::Duty::picked_up,
         );
+        if self.calls.get(&call).is_some_and(|c| c.hold().is_some()) {
+            self.end_hold(call, "taken_over");
+        }
         if let Some(open) = self.call_mut(call) {
             open.last_seat = Some(seat.clone());
             if let Some(talking) = open.talking_mut() {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::AlarmCode;
 use crate::call::{CallType, Cause, Direction, Lists, Mode, Sheet};
-use crate::id::{CallBackId, CallId, LegId, MarkId, SeatId, TrunkId};
+use crate::id::{CallBackId, CallId, LegId, MarkId, QueueId, SeatId, TrunkId};
 use crate::time::Timestamp;
 
 /// The whole picture.
@@ -165,6 +165,12 @@ pub struct CallView {
     pub joined_with: Vec<CallId>,
     pub hold: Option<HoldView>,
     pub incident_id: Option<String>,
+    /// Its seat asks for a supervisor.
+    pub assist: Option<AssistView>,
+    /// Where it waits, or waited.
+    pub queue: QueueId,
+    /// Seconds that a supervisor has it stand earlier.
+    pub ahead_s: u32,
     pub screen: ScreenView,
     /// Revision of its form (受理单); 0: nobody has written.
     pub form_revision: u32,
@@ -180,6 +186,15 @@ pub struct HoldView {
     pub by: String,
     /// People were told that it lasts.
     pub reminded: bool,
+}
+
+/// A seat asks for a supervisor (呼叫班长).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AssistView {
+    pub seat: SeatId,
+    pub since: Timestamp,
+    /// The supervisor who comes.
+    pub taken: Option<SeatId>,
 }
 
 /// One leg of an open call.

@@ -3,7 +3,7 @@ import { $, api, ask, asking, button, checkAsked, el, rows, setClock, tag, tell,
 import { formButton, openForm, words } from '/form.js';
 import { drawMarks, labels, markButton, refreshMarks } from '/marks.js';
 import { playOrPause, redraw, refresh } from '/record.js';
-import { partyName, supervision } from '/supervise.js';
+import { assistance, orders, partyName, supervision } from '/supervise.js';
 import { other, swap, t } from '/text.js';
 
 let view = null, me = { role: 'seat', seat: null };
@@ -48,7 +48,7 @@ const listening = (c) => (!leads() || c.state === 'closing' ? [] : supervision(c
 function waitingRow(c) {
   return el('div', { className: 'row' }, timer(c.received_at, 8, 10), who(c), el('span', { className: 'dim small grow', textContent: [c.called, c.trunk].filter(Boolean).join(' · ') }),
     ...labels(c), c.wait_exceeded ? tag(t().exceeded, 'hot') : null, c.position != null ? tag(t().ahead(c.position)) : null,
-    tag(c.seat ? `${t().call[c.state]} ${c.seat}` : t().call[c.state], 'blue'), ...listening(c));
+    tag(c.seat ? `${t().call[c.state]} ${c.seat}` : t().call[c.state], 'blue'), ...(leads() ? orders(c, view.seats) : []), ...listening(c));
 }
 function talkRow(c) {
   const closing = c.state === 'closing';
@@ -58,7 +58,7 @@ function talkRow(c) {
   return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at), made ? tag(t().direction[c.direction], 'blue') : null, who(c), ...labels(c), c.call_type ? tag(words(c.call_type)) : null, el('span', { className: legs.length > 1 ? 'legs more' : 'legs' }, legs.flat()), el('span', { className: 'grow' }),
     made && !closing && mine(c) && c.links.length ? button('link', t().link, () => askLink(c)) : null,
     ['talking', 'held'].includes(c.state) && !c.with ? null : tag(c.with ? t().joined_with(c.with) : t().call[c.state], closing ? '' : 'blue'),
-    ...onHold(c),
+    ...onHold(c), ...(closing ? [] : assistance(c, me, leads(), command)),
     ...(closing || !mine(c) || !seated(c) ? [] : [...holding(c), button('add', t().add, () => askParty(c)), ...(c.others.length ? [button('join', t().join, () => askJoin(c))] : [])]), ...listening(c),
     closing || !mine(c) ? null : formButton(c.call, name(c)),
     closing || !mine(c) ? null : markButton(c, open(c.call)),
@@ -76,6 +76,8 @@ function seatCard(s) {
     if (['wrap_up', 'not_ready'].includes(s.state)) acts.push(button('ready', t().ready, () => command('POST', `/seats/${s.seat}/ready`)));
     if (['wrap_up', 'ready', 'not_ready'].includes(s.state) && s.registered) acts.push(button('dial', t().dial, () => askDial(s.seat)));
     if (['wrap_up', 'ready'].includes(s.state)) acts.push(button('not_ready', t().not_ready, () => askNotReady(s.seat)));
+    if (['ready', 'not_ready', 'wrap_up', 'talking'].includes(s.state)) acts.push(button('sign_out', t().sign_out, () => ask({ title: t().ask_sign_out(s.seat), yes: t().sign_out, run: () => api('POST', `/seats/${s.seat}/sign_out`) })));
+    else if (s.state === 'signed_out' && s.registered) acts.push(button('ready', t().ready, () => command('POST', `/seats/${s.seat}/ready`)));
   }
   return el('div', { className: `seat ${tones[s.state]} ${s.seat === me.seat ? 'own' : ''}` }, el('span', {}, el('b', { textContent: s.seat }), s.supervisor ? tag(t().supervisor) : null), timer(s.state === 'signed_out' ? 0 : s.since),
     el('span', { className: `word ${tones[s.state]}`, textContent: t().state[s.state] + (s.reason && s.state !== 'signed_out' ? ` (${s.reason})` : '') }), acts.length ? el('div', { className: 'acts' }, acts) : null);
@@ -91,7 +93,8 @@ function draw() {
   $('trunks').replaceChildren(...view.trunks.map((k) => { const e = tag(`${k.trunk} ${k.up ? '✓' : k.up === false ? '✕' : '?'}`, k.up ? 'good' : k.up === false ? 'hot' : ''); e.title = k.up ? t().trunk_up : k.up === false ? `${t().trunk_down}: ${k.detail}` : t().trunk_unknown; return e; }));
   const phones = view.seats.some((s) => s.supervisor && s.registered);
   const numbers = new Map(view.calls.map((c) => [c.call, name(c)]));
-  const calls = view.calls.map((c) => ({ ...c, phones, mine: mine(c), others: mine(c) && seated(c) ? joinable(c) : [], links: c.direction === 'inbound' ? [] : view.calls.filter((o) => o.call !== c.call).map((o) => [o.call, name(o)]), with: c.joined_with.map((call) => numbers.get(call)).join(', ') }));
+  const free = view.seats.filter((s) => ['ready', 'wrap_up'].includes(s.state)).map((s) => s.seat);
+  const calls = view.calls.map((c) => ({ ...c, phones, free: c.position == null ? null : free, mine: mine(c), others: mine(c) && seated(c) ? joinable(c) : [], links: c.direction === 'inbound' ? [] : view.calls.filter((o) => o.call !== c.call).map((o) => [o.call, name(o)]), with: c.joined_with.map((call) => numbers.get(call)).join(', ') }));
   const waits = (c) => c.answered_at == null && c.direction === 'inbound';
   const waiting = calls.filter((c) => waits(c) && c.state !== 'closing'), talking = calls.filter((c) => !waits(c));
   $('waiting-count').textContent = waiting.length || ''; $('talking-count').textContent = talking.length || ''; $('call-backs-count').textContent = view.call_backs.length || '';

@@ -1,11 +1,28 @@
 // What a supervisor does with a call on his own phone: listen, whisper, barge in, take over (监听, 耳语, 强插, 强接).
-import { api, ask, button } from '/parts.js';
+import { api, ask, button, tag } from '/parts.js';
 import { t } from '/text.js';
 
 const own = (l) => l.party.startsWith('supervisor-');
 /// A leg by name, a supervisor's with what is heard of him.
 export const partyName = (l) => (own(l) ? `${t().mode[l.mode ?? 'listen']} ${l.party.slice(11)}` : t().party(l.party));
 
+/// Orders about a waiting call: a free seat rings now, or the call stands earlier.
+export function orders(c, seats) {
+  const path = `/calls/${c.call}`, alive = () => c.position != null;
+  const free = seats.filter((s) => s.registered && ['ready', 'wrap_up'].includes(s.state)).map((s) => [s.seat, `${s.seat} · ${t().state[s.state]}`]);
+  const send = () => ask({ title: t().ask_reassign(c.caller || t().unknown), yes: t().reassign, alive, fields: [{ name: 'seat', label: t().ask_which, choices: free }], run: (body) => api('POST', `${path}/reassign`, { to: body }) });
+  const first = () => ask({ title: t().ask_priority(c.caller || t().unknown), yes: t().priority, alive, fields: [{ name: 'ahead', label: t().ask_ahead, value: c.ahead_s || 60, kind: 'numeric' }], run: ({ ahead }) => api('POST', `${path}/priority`, { ahead_s: Number(ahead) }) });
+  return [...(free.length ? [button('reassign', t().reassign, send)] : []), button('priority', c.ahead_s ? `${t().priority} +${c.ahead_s} s` : t().priority, first)];
+}
+/// 呼叫班长: the seat asks, a supervisor accepts; who comes is shown.
+export function assistance(c, me, leads, command) {
+  const path = `/calls/${c.call}/assist`;
+  if (!c.assist) return me.seat && c.seat === me.seat && !leads ? [button('assist', t().assist, () => command('POST', path))] : [];
+  const word = tag(c.assist.taken ? t().comes(c.assist.taken) : t().asks(c.assist.seat), 'hot');
+  if (me.seat === c.assist.seat) return [word, button('assist_cancel', t().cancel, () => command('DELETE', path))];
+  if (!leads || c.assist.taken || !me.seat) return [word];
+  return [word, ...['barge', 'whisper'].map((mode) => button(`accept_${mode}`, `${t().come} · ${t().mode[mode]}`, () => command('POST', `${path}/accept`, { seat: me.seat, mode })))];
+}
 /// The buttons of one call. A supervisor with a seat commands his own phone, others any that is in the call.
 export function supervision(c, seat, command, listen) {
   const legs = c.legs.filter(own);

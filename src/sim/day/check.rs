@@ -494,6 +494,7 @@ impl Checker {
             ));
         }
         let (received_at, reopened) = (truth.received_at, self.reopening == Some(call));
+        self.routes.take_order(call, &event.kind);
         self.routes.take(event, Some(received_at), reopened);
         self.take_call_event(call, event)
     }

@@ -230,7 +230,7 @@ impl Checker {
                         self.made_leg_of(invite.call, seat)
                     }
                     Target::Seat { seat, .. } if Self::is_offer(input, invite.call) => {
-                        self.check_offer(invite.call, seat)?;
+                        self.check_offer(input, invite.call, seat)?;
                         Who::Seat(seat.clone())
                     }
                     Target::Seat { seat, .. } => {

@@ -56,6 +56,8 @@ pub(super) struct Routes {
     of: BTreeMap<CallId, (String, bool)>,
     /// Calls that have waited too long and were not answered since.
     late: Vec<CallId>,
+    /// How far supervisors put calls ahead, microseconds.
+    ahead: BTreeMap<CallId, i64>,
     /// Numbers (E.164) under a confirmed verdict.
     pub(super) marked: Vec<String>,
     /// A dispatcher was at work after the last events.
@@ -143,6 +145,12 @@ impl Routes {
             for number in self.numbers.values_mut() {
                 number.incident = number.incident.filter(|of| *of != call);
             }
+        }
+    }
+
+    pub(super) fn take_order(&mut self, call: CallId, kind: &EventKind) {
+        if let EventKind::QueuePriority { ahead_ms, .. } = kind {
+            self.ahead.insert(call, i64::from(*ahead_ms) * 1000);
         }
     }
 
@@ -236,6 +244,7 @@ impl Routes {
             .as_ref()
             .and_then(|p| p.queues.get(&place.queue));
         at -= ahead.map_or(0, |q| i64::from(q.ahead.0) * 1000);
+        at -= self.ahead.get(&place.call).copied().unwrap_or(0);
         (!place.back, at, place.entered)
     }
 

@@ -20,7 +20,7 @@ impl Checker {
         let listens = matches!(
             &input.kind,
             InputKind::Command {
-                command: Command::Listen { call: of, .. },
+                command: Command::Listen { call: of, .. } | Command::AcceptAssist { call: of, .. },
                 ..
             } if *of == call
         );
@@ -28,8 +28,11 @@ impl Checker {
     }
 
     /// Invariants 3 and 4 at the moment a seat is rung: its phone is free, and nobody with more right waits.
-    pub(super) fn check_offer(&self, call: CallId, seat: &SeatId) -> Verdict {
+    pub(super) fn check_offer(&self, input: &Input, call: CallId, seat: &SeatId) -> Verdict {
         self.check_phone_is_free(seat)?;
+        if Self::is_ordered(input, call, seat) {
+            return Ok(());
+        }
         if !self.routes.places.iter().any(|p| p.call == call) {
             return Err((
                 3,

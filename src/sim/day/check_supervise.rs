@@ -4,14 +4,28 @@
 use super::check::{Checker, LegTruth, Reach, Verdict, Who};
 use crate::call::Mode;
 use crate::id::{CallId, LegId, SeatId};
-use crate::switch::{Actor, Command, Event, EventKind, Input, InputKind};
+use crate::switch::{Actor, Command, Destination, Event, EventKind, Input, InputKind};
 
 impl Checker {
+    /// A supervisor gave the call to that seat: neither order nor fitness is asked.
+    pub(super) fn is_ordered(input: &Input, call: CallId, seat: &SeatId) -> bool {
+        let InputKind::Command {
+            by: Actor::Supervisor(_),
+            command: Command::Reassign { call: of, to },
+            ..
+        } = &input.kind
+        else {
+            return false;
+        };
+        *of == call && *to == Destination::Seat(seat.clone())
+    }
+
     pub(super) fn supervisor_asks(&mut self, input: &Input) {
         self.asking = None;
         if let InputKind::Command {
             by: Actor::Supervisor(_),
-            command: Command::Listen { call, seat, mode },
+            command:
+                Command::Listen { call, seat, mode } | Command::AcceptAssist { call, seat, mode },
             ..
         } = &input.kind
         {

@@ -420,7 +420,9 @@ impl World {
         {
             let after = self.chance.tail(8_000);
             self.commands(after, by, Command::RemoveParty { call: *call, leg });
-        } else if let Command::Listen { call, seat, .. } = command {
+        } else if let Command::Listen { call, seat, .. }
+        | Command::AcceptAssist { call, seat, .. } = command
+        {
             self.supervisor_goes_on(*call, seat, by);
         }
     }
@@ -457,6 +459,15 @@ impl World {
             && let Some(call) = event.call
         {
             self.supervisor_listens(call, 5);
+            self.supervisors_order(call);
+        } else if let EventKind::AssistRequested { .. } = &event.kind
+            && let Some(call) = event.call
+        {
+            self.supervisors_help(call);
+        } else if let EventKind::TookOver { leg, .. } = &event.kind {
+            // Who was left in the call may be nobody who would end it.
+            let after = Millis(20_000 + self.chance.tail(60_000).0);
+            self.plan_far(after, *leg, FarAct::HangUp);
         } else if let EventKind::HarassmentSuspected { mark } = &event.kind {
             self.supervisor_judges(mark.mark);
         } else if let EventKind::HarassmentConfirmed { mark, .. } = &event.kind {
@@ -516,6 +527,7 @@ impl World {
             self.commands(after, by.clone(), Command::ProposeVerdict { call, reason });
         }
         self.writes(call, &by);
+        self.asks_for_help(call, &Actor::Seat(seat.clone()));
         self.supervisor_listens(call, 15);
         if self.chance.percent(15) {
             self.keys_star_code(leg);
@@ -643,7 +655,7 @@ impl World {
         }
     }
 
-    fn any_supervisor(&self) -> Actor {
+    pub(super) fn any_supervisor(&self) -> Actor {
         let seats = self.policy.seats.iter();
         let mut own = seats
             .filter(|(_, seat)| seat.is_supervisor())
@@ -662,6 +674,7 @@ impl World {
     }
 
     fn seat_changed(&mut self, seat: &SeatId, state: &str) {
+        self.signs_out(seat);
         let by = Actor::Seat(seat.clone());
         let supervisor = self
             .policy

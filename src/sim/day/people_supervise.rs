@@ -3,7 +3,8 @@
 use super::world::World;
 use crate::call::Mode;
 use crate::id::{CallId, SeatId};
-use crate::switch::{Actor, Command};
+use crate::switch::{Actor, Command, Destination};
+use crate::time::Millis;
 
 impl World {
     fn supervisor_seat(&mut self) -> Option<SeatId> {
@@ -47,5 +48,79 @@ impl World {
             let mode = self.mode();
             self.commands(after, by, Command::Listen { call, seat, mode });
         }
+    }
+
+    /// Two supervisors may order about the same waiting call at once.
+    pub(super) fn supervisors_order(&mut self, call: CallId) {
+        for _ in 0..2 {
+            if !self.chance.percent(10) {
+                continue;
+            }
+            let Some(by) = self.supervisor_seat().map(Actor::Supervisor) else {
+                return;
+            };
+            let after = self.chance.tail(10_000);
+            let command = match self.chance.below(3) {
+                0 => {
+                    let ahead = Millis::from_secs(self.chance.below(120));
+                    Command::Prioritise { call, ahead }
+                }
+                1 => {
+                    let seats: Vec<_> = self.policy.seats.keys().cloned().collect();
+                    let Some(seat) = self.chance.pick(&seats).cloned() else {
+                        return;
+                    };
+                    let to = Destination::Seat(seat);
+                    Command::Reassign { call, to }
+                }
+                _ => {
+                    let queues: Vec<_> = self.policy.queues.keys().cloned().collect();
+                    let Some(queue) = self.chance.pick(&queues).cloned() else {
+                        return;
+                    };
+                    let to = Destination::Queue(queue);
+                    Command::Reassign { call, to }
+                }
+            };
+            self.commands(after, by, command);
+        }
+    }
+
+    /// A talking seat asks for help; it may be too late for it, or two may come.
+    pub(super) fn asks_for_help(&mut self, call: CallId, by: &Actor) {
+        if self.chance.percent(15) {
+            let after = self.chance.tail(10_000);
+            self.commands(after, by.clone(), Command::RequestAssist { call });
+            if self.chance.percent(20) {
+                let after = Millis(after.0 + self.chance.below(8_000));
+                self.commands(after, by.clone(), Command::CancelAssist { call });
+            }
+        }
+    }
+
+    pub(super) fn supervisors_help(&mut self, call: CallId) {
+        for _ in 0..2 {
+            if let Some(seat) = self.supervisor_seat() {
+                let (after, mode) = (self.chance.tail(5_000), self.mode());
+                let by = Actor::Supervisor(seat.clone());
+                self.commands(after, by, Command::AcceptAssist { call, seat, mode });
+            }
+        }
+    }
+
+    /// A seat leaves for good by its own key or a supervisor's, and comes back some time later.
+    pub(super) fn signs_out(&mut self, seat: &SeatId) {
+        if !self.chance.percent(2) {
+            return;
+        }
+        let by = if self.chance.percent(50) {
+            Actor::Seat(seat.clone())
+        } else {
+            self.any_supervisor()
+        };
+        let (after, seat) = (self.chance.tail(10_000), seat.clone());
+        let back = Millis(after.0 + self.chance.tail(40_000).0);
+        self.commands(after, by.clone(), Command::SignOut { seat: seat.clone() });
+        self.commands(back, by, Command::SeatReady { seat });
     }
 }

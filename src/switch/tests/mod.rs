@@ -14,6 +14,7 @@ mod ledger;
 mod listening;
 mod menus;
 mod offering;
+mod orders;
 mod outbound;
 mod parties;
 mod restart;

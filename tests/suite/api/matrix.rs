@@ -67,6 +67,37 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         "supervisor",
     ),
     (
+        "POST",
+        "/api/v1/seats/{seat}/sign_out",
+        "",
+        "seat supervisor",
+    ),
+    ("POST", "/api/v1/calls/{call}/assist", "", "seat supervisor"),
+    (
+        "DELETE",
+        "/api/v1/calls/{call}/assist",
+        "",
+        "seat supervisor",
+    ),
+    (
+        "POST",
+        "/api/v1/calls/{call}/assist/accept",
+        r#"{"seat":"800","mode":"barge"}"#,
+        "supervisor",
+    ),
+    (
+        "POST",
+        "/api/v1/calls/{call}/reassign",
+        r#"{"to":{"seat":"801"}}"#,
+        "supervisor",
+    ),
+    (
+        "POST",
+        "/api/v1/calls/{call}/priority",
+        r#"{"ahead_s":30}"#,
+        "supervisor",
+    ),
+    (
         "DELETE",
         "/api/v1/calls/{call}/listen/{seat}",
         "",

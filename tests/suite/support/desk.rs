@@ -333,6 +333,9 @@ fn written_view(talking: CallId, waiting: CallId, call_back: CallBackId) -> View
         form_revision: 0,
         call_type: None,
         incident_id: None,
+        assist: None,
+        queue: firstring::id::QueueId::from("main"),
+        ahead_s: 0,
         legs: vec![LegView {
             leg: LegId(Uuid::now_v7()),
             party: "caller".to_owned(),
