@@ -155,6 +155,8 @@ impl Switch {
 
     fn close(&mut self, call: CallId, outcome: Outcome, cause: Cause) {
         let at = self.now;
+        // What parted from it may have held it once more.
+        self.forget_hold(call);
         let Some(open) = self.call_mut(call) else {
             return;
         };
