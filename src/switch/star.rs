@@ -42,6 +42,15 @@ pub const STAR_CODES: &[StarCode] = &[
     code("11", "seat_not_ready", None, |_, by| by.away("离席")),
     code("12", "seat_not_ready", None, |_, by| by.away("就餐")),
     code("13", "seat_not_ready", None, |_, by| by.away("培训")),
+    code("14", "sign_out", None, |_, by| {
+        Some(Command::SignOut { seat: by.seat() })
+    }),
+    code("20", "hold", None, |_, by| {
+        Some(Command::Hold { call: by.call })
+    }),
+    code("21", "resume", None, |_, by| {
+        Some(Command::Resume { call: by.call })
+    }),
     code("30", "add_party", Some("number"), |_, by| by.party("other")),
     code("31", "add_party", Some("number"), |_, by| {
         by.party("doctor")
@@ -55,6 +64,12 @@ pub const STAR_CODES: &[StarCode] = &[
             call: by.call,
             reason: String::from("按键标记"),
         })
+    }),
+    code("70", "request_assist", None, |_, by| {
+        Some(Command::RequestAssist { call: by.call })
+    }),
+    code("71", "cancel_assist", None, |_, by| {
+        Some(Command::CancelAssist { call: by.call })
     }),
     code("80", "listen", None, |_, by| by.listens(Mode::Listen)),
     code("81", "whisper", None, |_, by| by.listens(Mode::Whisper)),
