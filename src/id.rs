@@ -93,6 +93,10 @@ uuid_ids! {
     CallBackId,
     /// One mark on a number (骚扰标记).
     MarkId,
+    /// One complaint (投诉).
+    ComplaintId,
+    /// One handover of a shift (交接班).
+    HandoverId,
 }
 
 name_ids! {

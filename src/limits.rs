@@ -49,6 +49,12 @@ pub const SHEETS_KEPT: usize = 256;
 /// Notes of one call, and bytes of one.
 pub const NOTES_MAX: usize = 50;
 pub const NOTE_BYTES_MAX: usize = 2_000;
+/// Complaints kept, closed ones included; closed ones without a hold go first.
+pub const COMPLAINTS_MAX: usize = 500;
+/// Calls that one complaint is about.
+pub const COMPLAINT_CALLS_MAX: usize = 20;
+/// Handovers of shifts kept.
+pub const HANDOVERS_MAX: usize = 100;
 /// Entries of one list of reasons, areas or call types.
 pub const LIST_ENTRIES_MAX: usize = 500;
 /// Trunks, cells and areas watched for bursts.

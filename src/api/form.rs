@@ -15,8 +15,8 @@ use utoipa_axum::routes;
 use super::App;
 use super::auth::Caller;
 use super::problem::{Body, Problem};
-use crate::call::{CallType, Form, FormChange, Lists, Note, Sheet};
-use crate::call_record::CallRecord;
+use crate::call::{CallType, Form, FormChange, Lists, Major, Note, Sheet, Step};
+use crate::call_record::{CallRecord, RecordedStep};
 use crate::id::CallId;
 use crate::switch::{Command, CommandReply, Role};
 
@@ -29,6 +29,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(form, fill_form))
         .routes(routes!(classify))
         .routes(routes!(add_note))
+        .routes(routes!(mark_major))
+        .routes(routes!(tick_step))
 }
 
 /// The lists that a form chooses from: 呼救原因, 呼救区域, 来电类型.
@@ -173,6 +175,51 @@ async fn add_note(
     Ok(reply)
 }
 
+/// 突发事件: say that it is a major incident. The checklist begins; three casualties on the form do the same.
+///
+/// Roles: seat (its own open call, any ended one), supervisor, module.
+#[utoipa::path(post, path = "/calls/{call}/major", tag = "forms", params(("call" = String, Path)),
+    responses((status = 200, body = CommandReply), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, description = "it is one already, or ended long ago", body = Problem, content_type = "application/problem+json")))]
+async fn mark_major(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(text): Path<String>,
+) -> Result<Json<CommandReply>, Problem> {
+    caller.require(&WRITERS)?;
+    let call = call_id(&text)?;
+    let reply = app.command(&caller, Command::MarkMajor { call }).await?;
+    app.note(&caller, "incident.major", &text).await;
+    Ok(reply)
+}
+
+/// Whether a step is done.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Ticked {
+    /// `false` takes a mistaken tick back.
+    done: bool,
+}
+
+/// Tick a step of the checklist of a major incident.
+///
+/// Roles: seat (its own open call, any ended one), supervisor.
+#[utoipa::path(put, path = "/calls/{call}/steps/{step}", tag = "forms", params(("call" = String, Path), ("step" = String, Path)), request_body = Ticked,
+    responses((status = 200, body = CommandReply), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, description = "somebody did it already", body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
+async fn tick_step(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path((text, step)): Path<(String, String)>,
+    Body(parsed): Body<Ticked>,
+) -> Result<Json<CommandReply>, Problem> {
+    caller.require(&[Role::Seat, Role::Supervisor])?;
+    let call = call_id(&text)?;
+    let done = parsed?.done;
+    let command = Command::TickStep { call, step, done };
+    let reply = app.command(&caller, command).await?;
+    app.note(&caller, "incident.step", &text).await;
+    Ok(reply)
+}
+
 fn call_id(text: &str) -> Result<CallId, Problem> {
     text.parse().map_err(|_| Problem::unknown("call", text))
 }
@@ -219,5 +266,21 @@ fn sheet_of(record: &CallRecord) -> Sheet {
             at: one.at.timestamp(),
         }),
         notes: notes.collect(),
+        major: record.major_incident.as_ref().map(|major| Major {
+            by: major.by.to_string(),
+            at: major.at.timestamp(),
+            reason: major.reason.clone(),
+            steps: major.steps.iter().map(step_of).collect(),
+        }),
+    }
+}
+
+fn step_of(step: &RecordedStep) -> Step {
+    Step {
+        code: step.code.clone(),
+        zh: step.zh.clone(),
+        en: step.en.clone(),
+        by: step.by.as_ref().map(ToString::to_string),
+        at: step.at.map(|at| at.timestamp()),
     }
 }

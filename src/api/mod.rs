@@ -4,9 +4,11 @@
 mod auth;
 mod calls;
 mod commands;
+mod complaint;
 mod evidence;
 mod form;
 mod handling;
+mod handover;
 mod live;
 mod marks;
 mod ops;
@@ -119,6 +121,8 @@ impl App {
         (name = "seats", description = "Working positions and whether they take calls"),
         (name = "calls", description = "Open calls: look and command"),
         (name = "forms", description = "What people write on a call: form (受理单), type, notes; also after its end"),
+        (name = "complaints", description = "投诉 and the legal hold of their calls"),
+        (name = "shifts", description = "交接班: what is open, handed over, taken over"),
         (name = "supervision", description = "A supervisor on calls, and his orders about those that wait"),
         (name = "call_backs", description = "Callers to be called back"),
         (name = "marks", description = "Human verdicts on numbers (骚扰标记), and their evidence; nothing is ever blocked"),
@@ -183,6 +187,8 @@ fn versioned() -> OpenApiRouter<Arc<App>> {
                 .merge(marks::routes())
                 .merge(form::routes())
                 .merge(supervise::routes())
+                .merge(complaint::routes())
+                .merge(handover::routes())
                 .merge(live::routes()),
         )
         .merge(ops::routes())

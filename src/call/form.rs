@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::Major;
 use crate::time::Timestamp;
 
 /// Bytes of one field.
@@ -310,6 +311,8 @@ pub struct Lists {
     pub areas: Vec<Entry>,
     /// 来电类型, one level.
     pub call_types: Vec<Entry>,
+    /// 突发事件流程: the steps of a major incident, in order, one level.
+    pub incident_steps: Vec<Entry>,
 }
 
 impl Default for Lists {
@@ -319,6 +322,7 @@ impl Default for Lists {
             reasons: read(REASONS),
             areas: Vec::new(),
             call_types: read(CALL_TYPES),
+            incident_steps: read(INCIDENT_STEPS),
         }
     }
 }
@@ -359,6 +363,9 @@ pub struct Sheet {
     pub call_type: Option<CallType>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Note>,
+    /// 突发事件, with its checklist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub major: Option<Major>,
 }
 
 /// What the domain's record names; a centre may write its own.
@@ -379,6 +386,19 @@ misdial | 误拨 | Misdial
 harassment | 骚扰 | Harassment
 test | 测试 | Test
 other | 其他 | Other";
+
+const INCIDENT_STEPS: &str = "\
+place | 核实地点与标志物 | Place and landmarks confirmed
+kind | 事件类型与原因 | Kind and cause
+casualties | 伤亡人数与伤情 | Casualties and their state
+danger | 现场危险 (火、毒、电、塌) | Dangers on the spot
+access | 到达路线与集结点 | Way in and meeting point
+supervisor | 报告班长 | Supervisor told
+authority | 报告值班领导与卫生行政部门 | Duty officer and authority told
+partners | 通知 110、119、122 | 110, 119, 122 told
+vehicles | 派出多车与指挥车 | Vehicles and a leader sent
+hospitals | 通知收治医院 | Hospitals told
+update | 续报与回拨 | Update and call back";
 
 const REASONS: &str = "\
 illness | 急病 | Illness

@@ -2,6 +2,7 @@
 //! runs [`LegCommand`]s.
 
 mod cause;
+mod complaint;
 mod form;
 mod leg;
 mod leg_state;
@@ -10,6 +11,7 @@ mod outbound;
 mod phase;
 
 pub use cause::Cause;
+pub use complaint::{Closed, Complaint, Major, Step};
 pub use form::{CallType, Chosen, Entry, Form, FormChange, FormField, Lists, Note, Sheet};
 pub use leg::{
     AnswerPolicy, Arrival, DialogState, Ingress, Invite, LegCommand, LegEvent, Mode, Party, Target,

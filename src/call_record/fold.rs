@@ -177,7 +177,12 @@ impl CallRecord {
             | EventKind::IncidentNear { .. } => self.screened(at, &event.kind),
             EventKind::FormChanged { .. }
             | EventKind::CallClassified { .. }
-            | EventKind::NoteAdded { .. } => self.written(at, &event.kind),
+            | EventKind::NoteAdded { .. }
+            | EventKind::MajorIncident { .. }
+            | EventKind::StepTicked { .. }
+            | EventKind::ComplaintOpened { .. }
+            | EventKind::ComplaintClosed { .. }
+            | EventKind::HoldLifted { .. } => self.written(at, &event.kind),
             EventKind::CallAcknowledged {
                 destination,
                 incident_id,
@@ -196,6 +201,8 @@ impl CallRecord {
             | EventKind::AssistAnswered { .. }
             | EventKind::AssistEnded { .. }
             | EventKind::OfferDecided { .. }
+            | EventKind::ShiftHandover { .. }
+            | EventKind::ShiftTakenOver { .. }
             | EventKind::SeatStateChanged { .. }
             | EventKind::DigitReceived { .. }
             | EventKind::StarCode { .. }

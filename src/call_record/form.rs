@@ -4,12 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::parts::{Civic, RecordedLocation};
 use super::{CallRecord, Moment};
-use crate::call::{Form, FormChange, FormField};
+use crate::call::{Entry, Form, FormChange, FormField};
+use crate::id::ComplaintId;
 use crate::switch::{Actor, EventKind, Shape};
 
 /// Changes and notes kept in one record; the oldest give way.
 const CHANGES_MAX: usize = 100;
 const NOTES_MAX: usize = 100;
+const COMPLAINTS_MAX: usize = 20;
 
 /// The patient.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +87,51 @@ pub struct RecordedNote {
     pub text: String,
 }
 
+/// A major incident (突发事件) and what was done of its checklist.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedMajor {
+    pub by: Actor,
+    pub at: Moment,
+    /// `casualties` or `marked`.
+    pub reason: String,
+    pub steps: Vec<RecordedStep>,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedStep {
+    pub code: String,
+    pub zh: String,
+    pub en: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Actor>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Moment>,
+}
+
+/// A complaint that speaks of this call (投诉).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedComplaint {
+    pub id: ComplaintId,
+    /// `open` or `closed`.
+    pub state: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<String>,
+    pub text: String,
+    pub by: String,
+    pub at: Moment,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_by: Option<Actor>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<Moment>,
+    /// It holds the record and its recordings (封存).
+    pub hold: bool,
+}
+
 impl CallRecord {
     /// Takes in what people wrote; other events say nothing of it.
     pub(super) fn written(&mut self, at: Moment, kind: &EventKind) {
@@ -106,7 +153,56 @@ impl CallRecord {
         } else if let EventKind::NoteAdded { by, text } = kind {
             let (by, text) = (by.clone(), text.clone());
             push(&mut self.notes, RecordedNote { at, by, text }, NOTES_MAX);
+        } else if let EventKind::MajorIncident { by, reason, steps } = kind {
+            self.major_incident = Some(RecordedMajor {
+                by: by.clone(),
+                at,
+                reason: reason.clone(),
+                steps: steps.iter().map(step_of).collect(),
+            });
+        } else if let EventKind::StepTicked { by, code, done } = kind {
+            let steps = self.major_incident.iter_mut().flat_map(|m| &mut m.steps);
+            for step in steps.filter(|step| step.code == *code) {
+                (step.by, step.at) = (done.then(|| by.clone()), done.then_some(at));
+            }
+        } else {
+            self.complained(at, kind);
         }
+    }
+
+    fn complained(&mut self, at: Moment, kind: &EventKind) {
+        if let EventKind::ComplaintOpened { complaint } = kind {
+            let one = RecordedComplaint {
+                id: complaint.complaint,
+                state: String::from("open"),
+                person: complaint.person.clone(),
+                number: complaint.number.clone(),
+                text: complaint.text.clone(),
+                by: complaint.by.clone(),
+                at,
+                outcome: None,
+                closed_by: None,
+                closed_at: None,
+                hold: true,
+            };
+            push(&mut self.complaints, one, COMPLAINTS_MAX);
+        } else if let EventKind::ComplaintClosed {
+            complaint,
+            by,
+            outcome,
+        } = kind
+        {
+            for one in self.complaints.iter_mut().filter(|c| c.id == *complaint) {
+                "closed".clone_into(&mut one.state);
+                one.outcome = Some(outcome.clone());
+                (one.closed_by, one.closed_at) = (Some(by.clone()), Some(at));
+            }
+        } else if let EventKind::HoldLifted { complaint, .. } = kind {
+            for one in self.complaints.iter_mut().filter(|c| c.id == *complaint) {
+                one.hold = false;
+            }
+        }
+        self.legal_hold = self.complaints.iter().any(|c| c.hold);
     }
 
     fn form_changed(&mut self, at: Moment, by: &Actor, revision: u32, change: &FormChange) {
@@ -220,6 +316,16 @@ impl CallRecord {
             at: None,
             received_at: at,
         });
+    }
+}
+
+fn step_of(entry: &Entry) -> RecordedStep {
+    RecordedStep {
+        code: entry.l1.clone(),
+        zh: entry.zh.clone(),
+        en: entry.en.clone(),
+        by: None,
+        at: None,
     }
 }
 

@@ -19,7 +19,10 @@ mod publish;
 mod screened;
 mod why;
 
-pub use form::{Contact, FormRevision, Person, RecordedForm, RecordedNote, RecordedType};
+pub use form::{
+    Contact, FormRevision, Person, RecordedComplaint, RecordedForm, RecordedMajor, RecordedNote,
+    RecordedStep, RecordedType,
+};
 pub use made::{Callee, Link};
 pub use moment::Moment;
 pub use parts::{
@@ -82,6 +85,14 @@ pub struct CallRecord {
     pub notes: Vec<RecordedNote>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callee: Option<Callee>,
+    /// 突发事件.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub major_incident: Option<RecordedMajor>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub complaints: Vec<RecordedComplaint>,
+    /// 封存: a complaint holds it; neither it nor its recordings may be deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub legal_hold: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locations: Vec<RecordedLocation>,
     /// Sources that did not answer, so that nobody takes silence for "nothing known".
@@ -146,6 +157,9 @@ impl CallRecord {
             form: None,
             notes: Vec::new(),
             callee: None,
+            major_incident: None,
+            complaints: Vec::new(),
+            legal_hold: false,
             locations: Vec::new(),
             failed_lookups: Vec::new(),
             history: None,

@@ -12,7 +12,8 @@ pub(super) fn lists(section: Section<'_>) -> Lists {
     let lists = match section.path("file") {
         None => read(&section),
         Some(file) => {
-            let inside = ["reasons", "areas", "call_types"].map(|name| section.has(name));
+            let inside =
+                ["reasons", "areas", "call_types", "incident_steps"].map(|name| section.has(name));
             if inside.contains(&true) {
                 let why = "is set, and so is a list beside it";
                 let fix = "write the lists here or in the file";
@@ -60,6 +61,7 @@ fn read(section: &Section<'_>) -> Lists {
         reasons: list(section, "reasons", 2, standard.reasons),
         areas: list(section, "areas", 2, standard.areas),
         call_types: list(section, "call_types", 1, standard.call_types),
+        incident_steps: list(section, "incident_steps", 1, standard.incident_steps),
     }
 }
 

@@ -393,9 +393,16 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
             | Command::FillForm { call, .. }
             | Command::Classify { call, .. }
             | Command::AddNote { call, .. }
+            | Command::MarkMajor { call }
+            | Command::TickStep { call, .. }
             | Command::PlantPanic { call } => Some(*call),
+            Command::OpenComplaint { grievance } => Some(grievance.call),
             Command::Dial { .. }
             | Command::SeatReady { .. }
+            | Command::CloseComplaint { .. }
+            | Command::LiftHold { .. }
+            | Command::HandOver { .. }
+            | Command::TakeOverShift { .. }
             | Command::SeatNotReady { .. }
             | Command::CallBackNow { .. }
             | Command::SignOut { .. }

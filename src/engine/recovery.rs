@@ -9,7 +9,9 @@ use crate::call_record::{Because, Why};
 use crate::id::CallId;
 use crate::media::recorder::{self, Left};
 use crate::store::journal::{self, EventReader, JournalError, Recovered};
-use crate::switch::{Event, Input, InputKind, Policy, RecordingEvent, Switch, marks_of};
+use crate::switch::{
+    Event, Input, InputKind, Policy, RecordingEvent, Switch, complaints_of, marks_of,
+};
 
 /// A switch as the last process left it, or an empty one. A snapshot that this build cannot read is passed over:
 /// calls of the old process are then unknown to the switch, and their records stay open for a named person. True: a part
@@ -38,20 +40,29 @@ pub(super) fn recover(recovered: Recovered, seed: u64, policy: &Policy) -> (Swit
     (switch, lost)
 }
 
-/// What must outlive a state that cannot be read: people's verdicts on numbers, folded from all Events of the journal. Calls
-/// are taken meanwhile; until then nobody is marked. Never ends, as every part of the engine.
+/// What must outlive a state that cannot be read: people's verdicts on numbers and complaints with their holds, folded from
+/// all Events of the journal. Calls are taken meanwhile; until then nobody is marked. Never ends, as every part of the engine.
 pub(super) async fn remember(events: EventReader, inputs: mpsc::Sender<InputKind>) {
-    match events.events_named("harassment.").await {
-        Ok(told) => {
-            let marks = marks_of(&told);
+    let told = async {
+        let verdicts = events.events_named("harassment.").await?;
+        Ok::<_, JournalError>((verdicts, events.events_named("complaint.").await?))
+    };
+    match told.await {
+        Ok((verdicts, complaints)) => {
+            let (marks, complaints) = (marks_of(&verdicts), complaints_of(&complaints));
             tracing::info!(
                 marks = marks.len(),
-                "verdicts read from the journal's events"
+                complaints = complaints.len(),
+                "verdicts and complaints read from the journal's events"
             );
-            drop(inputs.send(InputKind::Remembered { marks }).await);
+            drop(
+                inputs
+                    .send(InputKind::Remembered { marks, complaints })
+                    .await,
+            );
         }
         Err(error) => {
-            tracing::error!(%error, "verdicts cannot be read from the journal; people must give them anew");
+            tracing::error!(%error, "verdicts and complaints cannot be read from the journal; people must give them anew");
         }
     }
     std::future::pending::<()>().await;

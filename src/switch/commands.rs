@@ -60,6 +60,15 @@ impl Switch {
             } => self.fill_form(by, *call, *revision, change),
             Command::Classify { call, code } => self.classify(by, *call, code),
             Command::AddNote { call, text } => self.add_note(by, *call, text),
+            Command::MarkMajor { call } => self.mark_major(by, *call),
+            Command::TickStep { call, step, done } => self.tick_step(by, *call, step, *done),
+            Command::OpenComplaint { grievance } => self.open_complaint(by, grievance),
+            Command::CloseComplaint { complaint, outcome } => {
+                self.close_complaint(by, *complaint, outcome)
+            }
+            Command::LiftHold { complaint } => self.lift_hold(by, *complaint),
+            Command::HandOver { to, note } => self.hand_over(by, to, note),
+            Command::TakeOverShift { handover } => self.take_over_shift(by, *handover),
             Command::PlantPanic { call } => self.plant_panic(by, *call),
         }
     }

@@ -2,13 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::handover::Handover;
 use super::input::{Actor, Command, DispatchReport, Finding, SealedRecording};
 use super::star::StarResult;
 use crate::acd::{Held, Rule};
-use crate::call::{Arrival, Cause, Direction, FormChange, HoldBy, Mode};
+use crate::call::{
+    Arrival, Cause, Complaint, Direction, Entry, FormChange, HoldBy, Mode,
+};
 use crate::id::{
-    CallBackId, CallId, DestinationId, EventId, LegId, MarkId, MenuId, PromptId, QueueId,
-    RecordingId, SeatId, TrunkId,
+    CallBackId, CallId, ComplaintId, DestinationId, EventId, HandoverId, LegId, MarkId, MenuId,
+    PromptId, QueueId, RecordingId, SeatId, TrunkId,
 };
 use crate::phone::Number;
 use crate::screen::Mark;
@@ -368,6 +371,31 @@ pub enum EventKind {
     },
     #[serde(rename = "note.added")]
     NoteAdded { by: Actor, text: String },
+    /// 突发事件: three or more casualties, or a person says so. `steps`: the checklist.
+    #[serde(rename = "incident.major")]
+    MajorIncident {
+        by: Actor,
+        reason: String,
+        steps: Vec<Entry>,
+    },
+    #[serde(rename = "incident.step")]
+    StepTicked { by: Actor, code: String, done: bool },
+    /// Said on each of its calls that is still known, else on none.
+    #[serde(rename = "complaint.opened")]
+    ComplaintOpened { complaint: Box<Complaint> },
+    #[serde(rename = "complaint.closed")]
+    ComplaintClosed {
+        complaint: ComplaintId,
+        by: Actor,
+        outcome: String,
+    },
+    #[serde(rename = "complaint.hold_lifted")]
+    HoldLifted { complaint: ComplaintId, by: Actor },
+    /// 交接班.
+    #[serde(rename = "shift.handover")]
+    ShiftHandover { handover: Box<Handover> },
+    #[serde(rename = "shift.taken_over")]
+    ShiftTakenOver { handover: HandoverId, by: Actor },
     #[serde(rename = "call.acknowledged")]
     CallAcknowledged {
         destination: DestinationId,

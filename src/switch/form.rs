@@ -7,9 +7,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::commands::not_allowed;
+use super::major::CASUALTIES;
 use super::party::unknown_call;
 use super::{Actor, CommandError, CommandReply, EventKind, Switch};
-use crate::call::{CallType, FormChange, Note, Sheet};
+use crate::call::{CallType, FormChange, Major, Note, Sheet};
 use crate::id::CallId;
 use crate::limits::{NOTE_BYTES_MAX, NOTES_MAX, SHEETS_KEPT};
 
@@ -38,14 +39,31 @@ impl Sheets {
         self.of.get(&call)?.call_type.clone()
     }
 
+    pub(super) fn major(&self, call: CallId) -> Option<&Major> {
+        self.of.get(&call)?.major.as_ref()
+    }
+
+    /// Steps done, and all.
+    pub(super) fn steps(&self, call: CallId) -> Option<(u32, u32)> {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let steps = &self.major(call)?.steps;
+        let done = steps.iter().filter(|step| step.by.is_some()).count();
+        Some((count(done), count(steps.len())))
+    }
+
+    /// Its text is kept, not only its revision.
+    pub(super) fn is_whole(&self, call: CallId) -> bool {
+        !self.revisions.contains_key(&call)
+    }
+
     pub(super) fn shown(&self) -> Arc<BTreeMap<CallId, Arc<Sheet>>> {
         let shown = self.shown.clone();
         shown.unwrap_or_else(|| Arc::new(self.of.clone()))
     }
 
     /// The sheet to write on; none when only its revision is kept.
-    fn write(&mut self, call: CallId, write: impl FnOnce(&mut Sheet)) {
-        if !self.revisions.contains_key(&call) {
+    pub(super) fn write(&mut self, call: CallId, write: impl FnOnce(&mut Sheet)) {
+        if self.is_whole(call) {
             write(Arc::make_mut(self.of.entry(call).or_default()));
             self.shown = Some(Arc::new(self.of.clone()));
         }
@@ -110,13 +128,16 @@ impl Switch {
             (sheet.changed_by, sheet.changed_at) = (Some(who), Some(at));
         });
         self.given(by, Some(call), "fill_form");
-        let (by, change) = (by.clone(), Box::new(change));
+        let many = change.set.casualties.is_some_and(|n| n >= CASUALTIES);
         let kind = EventKind::FormChanged {
-            by,
+            by: by.clone(),
             revision,
-            change,
+            change: Box::new(change),
         };
         self.say(call, kind);
+        if many {
+            self.major_begins(by, call, "casualties");
+        }
         Ok(CommandReply::Form { revision })
     }
 
@@ -234,7 +255,7 @@ impl Switch {
     }
 }
 
-fn bad(field: &str, reason: &str) -> CommandError {
+pub(super) fn bad(field: &str, reason: &str) -> CommandError {
     CommandError::BadField {
         field: field.to_owned(),
         reason: reason.to_owned(),

@@ -4,13 +4,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::complaint::Grievance;
 use super::event::AlarmCode;
 use super::policy::Policy;
-use crate::call::{Arrival, FormChange, LegEvent, Mode};
+use crate::call::{Arrival, Complaint, FormChange, LegEvent, Mode};
 use crate::geo::{Datum, LatLon};
 use crate::id::{
-    CallBackId, CallId, CommandId, DestinationId, LegId, MarkId, PlayId, QueueId, RecordingId,
-    SeatId, TrunkId,
+    CallBackId, CallId, CommandId, ComplaintId, DestinationId, HandoverId, LegId, MarkId, PlayId,
+    QueueId, RecordingId, SeatId, TrunkId,
 };
 use crate::screen::Mark;
 use crate::time::{Millis, Timestamp};
@@ -75,7 +76,11 @@ pub enum InputKind {
         reason: String,
     },
     /// What the journal's Events still knew when its state could not be read.
-    Remembered { marks: Vec<Mark> },
+    Remembered {
+        marks: Vec<Mark>,
+        #[serde(default)]
+        complaints: Vec<Complaint>,
+    },
 }
 
 /// What media tells of a leg.
@@ -390,6 +395,27 @@ pub enum Command {
     Classify { call: CallId, code: String },
     /// 备注: added, never changed.
     AddNote { call: CallId, text: String },
+    /// 突发事件: a person says that it is a major incident; the checklist begins.
+    MarkMajor { call: CallId },
+    /// A step of the checklist is done, or by mistake said to be.
+    TickStep {
+        call: CallId,
+        step: String,
+        done: bool,
+    },
+    /// 投诉: somebody complains; its calls are held (封存).
+    OpenComplaint { grievance: Box<Grievance> },
+    /// A supervisor closes a complaint.
+    CloseComplaint {
+        complaint: ComplaintId,
+        outcome: String,
+    },
+    /// A supervisor lifts the hold of a closed complaint.
+    LiftHold { complaint: ComplaintId },
+    /// 交班: what is open goes to the person at that seat.
+    HandOver { to: SeatId, note: String },
+    /// 接班: he has it.
+    TakeOverShift { handover: HandoverId },
     /// A module acknowledged the call and told its own incident id.
     Acknowledge {
         call: CallId,
@@ -452,6 +478,14 @@ pub enum CommandReply {
     /// The new mark.
     Mark {
         mark: MarkId,
+    },
+    /// The new complaint.
+    Complaint {
+        complaint: ComplaintId,
+    },
+    /// The new handover.
+    Handover {
+        handover: HandoverId,
     },
     /// The form's revision, the new one if anything changed.
     Form {

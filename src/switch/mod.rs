@@ -10,22 +10,25 @@
 //! ```
 //! One file per concern: arrival, menu, hearing (what a waiting caller hears), routing (who is offered whom), offer,
 //! talk, party, hold, outbound (calls that we make), listen, supervise, assist, orders, join, ending, call_backs, screening,
-//! form, seats, trunks, ledger (alarms), commands, restart, timers, snapshot, picture (for people).
+//! form, major, complaint, handover, seats, trunks, ledger (alarms), commands, restart, timers, snapshot, picture (for people).
 
 mod arrival;
 mod assist;
 mod call_backs;
 mod commands;
+mod complaint;
 mod effect;
 mod ending;
 mod event;
 mod form;
+mod handover;
 mod hearing;
 mod hold;
 mod input;
 mod join;
 mod ledger;
 mod listen;
+mod major;
 mod menu;
 mod offer;
 mod orders;
@@ -58,8 +61,10 @@ use crate::id::{CallBackId, CallId, EventId, IdSource, LegId, RecordingId, SeatI
 use crate::time::Timestamp;
 
 pub use crate::acd::{Held, Rule, SeatRole, Strategy};
+pub use complaint::{Grievance, complaints_of};
 pub use effect::{Effect, MediaCommand, Question, Sound};
 pub use event::{AlarmCode, Event, EventKind, HeldSeat, Outcome};
+pub use handover::{Handover, OpenItems};
 pub use hearing::prompts_played;
 pub use input::{
     Actor, Command, CommandError, CommandReply, Destination, DispatchReport, Finding, Input,
@@ -76,8 +81,10 @@ pub use view::{
 };
 
 use call_backs::CallBack;
+use complaint::Complaints;
 use ending::EndingLeg;
 use form::Sheets;
+use handover::Handovers;
 use ledger::Alarm;
 use screening::Screening;
 use timers::TimerTable;
@@ -122,6 +129,10 @@ pub struct Switch {
     screening: Screening,
     #[serde(default)]
     sheets: Sheets,
+    #[serde(default)]
+    complaints: Complaints,
+    #[serde(default)]
+    handovers: Handovers,
     alarms: Vec<Alarm>,
     timers: TimerTable,
     totals: Totals,
@@ -178,6 +189,8 @@ impl Switch {
             assists: BTreeSet::new(),
             screening: Screening::default(),
             sheets: Sheets::default(),
+            complaints: Complaints::default(),
+            handovers: Handovers::default(),
             alarms: Vec::new(),
             timers: TimerTable::default(),
             totals: Totals::default(),
@@ -310,7 +323,10 @@ impl Switch {
                 raised,
             } => self.alarm_told(*code, subject, detail, *raised),
             InputKind::Skipped { call, reason } => self.input_skipped(*call, reason),
-            InputKind::Remembered { marks } => self.remember_marks(marks),
+            InputKind::Remembered { marks, complaints } => {
+                self.remember_marks(marks);
+                self.complaints.remember(complaints);
+            }
         }
     }
 

@@ -53,6 +53,9 @@ impl Switch {
             marks_revision,
             marks,
             sheets: self.sheets.shown(),
+            complaints: self.complaints.shown(),
+            handovers: self.handovers.shown(),
+            duty_revision: self.complaints.revision + self.handovers.revision,
             lists: Arc::clone(&self.policy.forms),
         }
     }
@@ -142,6 +145,7 @@ impl Switch {
             screen: self.screen_view(call),
             form_revision: self.sheets.revision(call.id),
             call_type: self.sheets.call_type(call.id),
+            major: self.sheets.steps(call.id),
             legs: call
                 .legs
                 .iter()

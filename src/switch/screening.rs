@@ -537,7 +537,7 @@ impl Switch {
         }
     }
 
-    fn known(&self, call: CallId) -> Option<CallId> {
+    pub(super) fn known(&self, call: CallId) -> Option<CallId> {
         (self.calls.contains_key(&call) || self.past.contains_key(&call)).then_some(call)
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::event::AlarmCode;
-use crate::call::{CallType, Cause, Direction, Lists, Mode, Sheet};
+use super::handover::Handover;
+use crate::call::{CallType, Cause, Complaint, Direction, Lists, Mode, Sheet};
 use crate::id::{CallBackId, CallId, LegId, MarkId, QueueId, SeatId, TrunkId};
 use crate::time::Timestamp;
 
@@ -38,6 +39,14 @@ pub struct View {
     /// What people wrote on open calls and on those that ended last; asked for apart.
     #[serde(skip)]
     pub sheets: Arc<BTreeMap<CallId, Arc<Sheet>>>,
+    /// Complaints, newest first; asked for apart.
+    #[serde(skip)]
+    pub complaints: Vec<Arc<Complaint>>,
+    /// Handovers of shifts, newest first; asked for apart.
+    #[serde(skip)]
+    pub handovers: Vec<Arc<Handover>>,
+    /// Grows with each change of complaints or handovers.
+    pub duty_revision: u64,
     /// What a form may choose from.
     #[serde(skip)]
     pub lists: Arc<Lists>,
@@ -175,6 +184,8 @@ pub struct CallView {
     /// Revision of its form (受理单); 0: nobody has written.
     pub form_revision: u32,
     pub call_type: Option<CallType>,
+    /// Steps done and all steps of its checklist, while it is a major incident (突发事件).
+    pub major: Option<(u32, u32)>,
     pub legs: Vec<LegView>,
 }
 

@@ -1,9 +1,10 @@
 //! The enriched call record: a fold of one call's Events, valid against the published schema.
 
-use firstring::call::FormChange;
+use firstring::call::{Complaint, FormChange};
 use firstring::call_record::{CallRecord, DeliveryType, publish};
 use firstring::id::{CallId, LegId, MenuId, QueueId};
 use firstring::switch::{Actor, Event, EventKind};
+use firstring::time::Timestamp;
 use uuid::Uuid;
 
 use crate::support::one_call;
@@ -325,4 +326,71 @@ fn form_type_and_notes_are_in_the_record_with_what_stood_there_before() {
     let stored = serde_json::to_value(&record).unwrap();
     let read: CallRecord = serde_json::from_value(stored).unwrap();
     assert_eq!(read, record, "a stored record can be folded further");
+}
+
+#[test]
+fn a_complaint_holds_the_record_and_a_major_incident_shows_who_did_which_step() {
+    let mut script = one_call::answered(0, "13800138000");
+    let (by, complaint) = (Actor::Seat("802".into()), Uuid::now_v7().into());
+    let told = Complaint {
+        complaint,
+        call: script.call,
+        about: Vec::new(),
+        person: Some(String::from("李某")),
+        number: None,
+        text: String::from("车来得太晚"),
+        by: by.to_string(),
+        at: Timestamp::from_micros(one_call::START_US),
+        held: true,
+        closed: None,
+    };
+    let steps = vec![
+        "place | 地点 | Place".parse().unwrap(),
+        "danger | 危险 | Danger".parse().unwrap(),
+    ];
+    let reason = String::from("casualties");
+    script.push(
+        20_000,
+        EventKind::MajorIncident {
+            by: by.clone(),
+            reason,
+            steps,
+        },
+    );
+    let code = String::from("danger");
+    script.push(
+        21_000,
+        EventKind::StepTicked {
+            by: by.clone(),
+            code,
+            done: true,
+        },
+    );
+    script.push(
+        600_000,
+        EventKind::ComplaintOpened {
+            complaint: Box::new(told),
+        },
+    );
+    let held = fold(&script.events);
+    assert_valid(&held);
+    assert!(held.legal_hold);
+    let major = held.major_incident.clone().unwrap();
+    let done: Vec<_> = major.steps.iter().map(|s| s.by.clone()).collect();
+    assert_eq!(done, [None, Some(by.clone())]);
+    let outcome = String::from("已解释");
+    script.push(
+        700_000,
+        EventKind::ComplaintClosed {
+            complaint,
+            by: by.clone(),
+            outcome,
+        },
+    );
+    let closed = fold(&script.events);
+    assert!(closed.legal_hold && closed.complaints[0].state == "closed");
+    script.push(800_000, EventKind::HoldLifted { complaint, by });
+    let lifted = fold(&script.events);
+    assert_valid(&lifted);
+    assert!(!lifted.legal_hold && !lifted.complaints[0].hold);
 }

@@ -96,6 +96,31 @@ async fn ends_by_button(demo: &Demo, page: &mut Chromium, call: &Value) {
     .await;
 }
 
+/// A complaint about the call from its record's panel, closed in the list; a handover that waits for the next shift.
+async fn keeps_an_eye(demo: &Demo, page: &mut Chromium, id: &str) {
+    page.press("#record [data-act=complain]").await;
+    page.write("车来得太晚").await;
+    page.press("#ask-yes").await;
+    page.press("#duty [data-act=close]").await;
+    page.write("已向家属解释").await;
+    page.press("#ask-yes").await;
+    demo.until("/complaints?state=closed", "closed complaint", |list| {
+        (list[0]["call"] == id && list[0]["held"] == true).then_some(())
+    })
+    .await;
+    page.press("#duty [data-act=lift_hold]").await;
+    page.press("#hand-over").await;
+    page.look("document.querySelector('#ask [name=to]').value = '802'; 0")
+        .await;
+    page.press("#ask-yes").await;
+    page.until("document.querySelector('#duty [data-act=take_over]')")
+        .await;
+    demo.until("/handovers", "handover for 802", |shifts| {
+        (shifts["handovers"][0]["to"] == "802").then_some(())
+    })
+    .await;
+}
+
 /// The form of the ended call, from its record's button: two fields, a reason and the type; the record shows them.
 async fn writes_the_form(demo: &Demo, page: &mut Chromium, call: &Value) {
     let id = call["call"].as_str().unwrap();
@@ -118,6 +143,7 @@ async fn writes_the_form(demo: &Demo, page: &mut Chromium, call: &Value) {
     assert_eq!(sheet["form"]["casualties"], 2);
     assert_eq!(sheet["form"]["reason"]["zh"], "创伤 / 交通伤");
     assert_eq!(sheet["call_type"]["code"], "emergency");
+    keeps_an_eye(demo, page, id).await;
     page.until("['王某 · 2 人', '创伤 / 交通伤', '急救', '深南大道<b>1</b>号'].every((text) => [...document.querySelectorAll('#record dd')].some((e) => e.textContent === text))")
         .await;
 }

@@ -1,5 +1,6 @@
 // The live page: calls, seats, call-backs, and the commands that the signed-in person may give.
 import { $, api, ask, asking, button, checkAsked, el, rows, setClock, tag, tell, tick, timer } from '/parts.js';
+import { drawDuty, refreshDuty, stepsButton } from '/duty.js';
 import { formButton, openForm, words } from '/form.js';
 import { drawMarks, labels, markButton, refreshMarks } from '/marks.js';
 import { playOrPause, redraw, refresh } from '/record.js';
@@ -55,7 +56,7 @@ function talkRow(c) {
   const legs = c.legs.filter((l) => l.party !== 'caller' || l.state !== 'up').map((l) => [tag([partyName(l), t().leg[l.state] ?? l.state].filter(Boolean).join(' '), l.state === 'up' ? 'good' : 'warm'),
     /^(caller|seat-|supervisor-)/.test(l.party) || closing || !mine(c) ? null : button(`remove-${l.leg}`, l.state === 'up' ? t().remove : t().cancel, () => command('DELETE', `/calls/${c.call}/parties/${l.leg}`))]);
   const made = c.direction !== 'inbound';
-  return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at), made ? tag(t().direction[c.direction], 'blue') : null, who(c), ...labels(c), c.call_type ? tag(words(c.call_type)) : null, el('span', { className: legs.length > 1 ? 'legs more' : 'legs' }, legs.flat()), el('span', { className: 'grow' }),
+  return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at), made ? tag(t().direction[c.direction], 'blue') : null, who(c), ...labels(c), c.call_type ? tag(words(c.call_type)) : null, stepsButton(c, name(c)), el('span', { className: legs.length > 1 ? 'legs more' : 'legs' }, legs.flat()), el('span', { className: 'grow' }),
     made && !closing && mine(c) && c.links.length ? button('link', t().link, () => askLink(c)) : null,
     ['talking', 'held'].includes(c.state) && !c.with ? null : tag(c.with ? t().joined_with(c.with) : t().call[c.state], closing ? '' : 'blue'),
     ...onHold(c), ...(closing ? [] : assistance(c, me, leads(), command)),
@@ -103,6 +104,7 @@ function draw() {
   rows($('seats'), view.seats.map((s) => ({ ...s, role: me.role })), (s) => s.seat, seatCard);
   rows($('call-backs'), view.call_backs.slice(0, 100), (b) => b.call_back, callBackRow, t().none_call_back);
   drawMarks(leads());
+  drawDuty(view, leads(), me.seat);
   rows($('alarms'), view.alarms, (a) => `${a.code} ${a.subject}`, (a) => el('p', {}, `⚠ ${a.code} ${a.subject} `, el('small', { textContent: a.detail })));
   checkAsked();
 }
@@ -110,7 +112,7 @@ function draw() {
 function live() {
   const source = new EventSource('/api/v1/live');
   const link = (up) => { $('link').textContent = up ? t().up : t().down; $('link').classList.toggle('down', !up); };
-  source.onmessage = (m) => { view = JSON.parse(m.data); setClock(view.at_now); link(true); draw(); refreshMarks(view, leads()); };
+  source.onmessage = (m) => { view = JSON.parse(m.data); setClock(view.at_now); link(true); draw(); refreshMarks(view, leads()); refreshDuty(view, leads(), me.seat); };
   source.onerror = () => { link(false); if (source.readyState === EventSource.CLOSED) setTimeout(() => { source.close(); live(); }, 2000); };
 }
 function changeLanguage() { swap(); if (view) $('link').textContent = t().up; draw(); redraw(); }

@@ -1,5 +1,6 @@
 // 受理单: what people write on a call, open or ended. Only what a person changed is sent, for the revision that was read.
 import { api, ask, button, el, tell } from '/parts.js';
+import { majorButton, openSteps } from '/duty.js';
 import { t } from '/text.js';
 
 const texts = ['patient_name', 'chief_complaint', 'scene', 'pickup', 'contact_name', 'contact_number', 'contact_relation'];
@@ -29,7 +30,7 @@ export async function openForm(call, name) {
   ask({
     title: t().ask_form(name), yes: t().save, wide: true,
     fields: [of('call_type', { value: type, choices: choices(lists.call_types) }), ...order.filter((field) => field !== 'area' || lists.areas.length).map((field) => of(field, more[field])), { name: 'note', label: t().form.note, value: '', optional: true },
-      { shown: el('div', { className: 'told dim small' }, told.map((line) => el('p', { textContent: line }))) }],
+      { shown: el('div', { className: 'told dim small' }, told.map((line) => el('p', { textContent: line })), sheet.major ? button('steps', t().steps, () => openSteps(call, name)) : majorButton(call, name)) }],
     run: async (now) => {
       const change = Object.fromEntries(order.filter((field) => now[field] != null && now[field] !== was[field]).map((field) => [field, sent(field, now[field])]));
       if (Object.keys(change).length) {

@@ -1,5 +1,6 @@
 // Call records with their recordings, and what was delivered of them.
 import { $, api, el, rows, span, tag, tell, button } from '/parts.js';
+import { complainButton } from '/duty.js';
 import { formButton, formFacts } from '/form.js';
 import { t } from '/text.js';
 
@@ -58,7 +59,7 @@ async function show(record) {
     [t().outcome, outcome(record)], [t().history, record.history?.count ? t().times(record.history.count) : ''], [t().owner, line.owner], [t().address, line.install_address],
     [t().cell, cell && `${cell.mcc}-${cell.mnc} ${cell.tac}/${cell.cell_id}`], ...(record.locations ?? []).map((l) => [t().place, place(l)]),
     ...(record.dispatch?.orders ?? []).map((o) => [t().orders, order(o)]), ...(record.joined_calls ?? []).map((j) => [t().joined, j.serial_no]), [t().incident, record.incident_id], ...formFacts(record)]),
-    formButton(record.call_id, record.caller?.number?.display || t().unknown)];
+    el('p', { className: 'acts' }, formButton(record.call_id, record.caller?.number?.display || t().unknown), complainButton(record.call_id, record.caller?.number?.display || t().unknown), record.legal_hold ? tag(t().held, 'warm') : null)];
   if (recording) {
     const play = el('audio', { controls: true, preload: 'none', src: `/api/v1/recordings/${record.call_id}/audio` });
     play.dataset.call = record.call_id;

@@ -1,18 +1,21 @@
 //! Checks of what people write on a call: every revision follows the last, is said of who commanded it, and the picture
 //! shows what the Events tell, restarts or not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use super::check::Verdict;
-use crate::id::CallId;
+use crate::id::{CallId, ComplaintId, HandoverId};
 use crate::switch::{Actor, Event, EventKind, Input, InputKind, View};
 
 /// Forms, as Events tell them.
 #[derive(Debug, Default)]
 pub(super) struct Forms {
     written: BTreeMap<CallId, Written>,
+    /// Complaints: open, held.
+    complaints: BTreeMap<ComplaintId, (bool, bool)>,
+    handed_over: BTreeSet<HandoverId>,
     /// Who commands in this step.
     commander: Option<Actor>,
 }
@@ -22,6 +25,8 @@ struct Written {
     revision: u32,
     fields: Map<String, Value>,
     notes: usize,
+    /// Steps done of its checklist, once there is one.
+    steps: Option<BTreeSet<String>>,
 }
 
 impl Forms {
@@ -33,6 +38,19 @@ impl Forms {
     }
 
     pub(super) fn take(&mut self, event: &Event) -> Verdict {
+        if let EventKind::ComplaintOpened { complaint } = &event.kind {
+            self.complaints.insert(complaint.complaint, (true, true));
+        } else if let EventKind::ComplaintClosed { complaint, by, .. } = &event.kind {
+            self.steps_on(*complaint, by, (true, true), (false, true))?;
+        } else if let EventKind::HoldLifted { complaint, by } = &event.kind {
+            self.steps_on(*complaint, by, (false, true), (false, false))?;
+        } else if let EventKind::ShiftHandover { handover } = &event.kind {
+            self.handed_over.insert(handover.handover);
+        } else if let EventKind::ShiftTakenOver { handover, by } = &event.kind
+            && !self.handed_over.remove(handover)
+        {
+            return Err((7, format!("{by} took {handover} over, which is nobody's")));
+        }
         let Some(call) = event.call else {
             return Ok(());
         };
@@ -59,6 +77,34 @@ impl Forms {
             }
         } else if let EventKind::NoteAdded { .. } = &event.kind {
             self.written.entry(call).or_default().notes += 1;
+        } else if let EventKind::MajorIncident { .. } = &event.kind {
+            let written = self.written.entry(call).or_default();
+            if written.steps.replace(BTreeSet::new()).is_some() {
+                return Err((7, format!("{call} is a major incident twice")));
+            }
+        } else if let EventKind::StepTicked { code, done, .. } = &event.kind
+            && let Some(steps) = &mut self.written.entry(call).or_default().steps
+        {
+            if *done {
+                steps.insert(code.clone());
+            } else {
+                steps.remove(code);
+            }
+        }
+        Ok(())
+    }
+
+    /// A supervisor takes a complaint from one state to the next.
+    fn steps_on(
+        &mut self,
+        complaint: ComplaintId,
+        by: &Actor,
+        from: (bool, bool),
+        to: (bool, bool),
+    ) -> Verdict {
+        let known = self.complaints.insert(complaint, to);
+        if known != Some(from) || matches!(by, Actor::Seat(_) | Actor::Module(_)) {
+            return Err((7, format!("{by} took {complaint} from {known:?} to {to:?}")));
         }
         Ok(())
     }
@@ -71,6 +117,20 @@ impl Forms {
                 let why = format!("{}: revision {told}, shown {shown}", open.call);
                 return Err((7, why));
             }
+            let steps = self.written.get(&open.call).and_then(|w| w.steps.as_ref());
+            let (told, shown) = (steps.map(BTreeSet::len), open.major.map(|(done, _)| done));
+            if told.map(|n| n as u64) != shown.map(u64::from) {
+                let why = format!("{}: {told:?} steps done, shown {shown:?}", open.call);
+                return Err((7, why));
+            }
+        }
+        let listed = view.complaints.iter();
+        let listed: BTreeMap<_, _> = listed
+            .map(|c| (c.complaint, (c.closed.is_none(), c.held)))
+            .collect();
+        let pending = view.open_items().handovers.into_iter().collect();
+        if listed != self.complaints || self.handed_over != pending {
+            return Err((7, format!("told {self:?}, shown {listed:?} {pending:?}")));
         }
         for (call, sheet) in view.sheets.iter() {
             let told = self.written.get(call);

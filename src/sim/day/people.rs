@@ -7,10 +7,12 @@ use super::Violation;
 use super::network::{End, FarAct};
 use super::world::{Happening, MENU_NUMBER, World};
 use crate::call::{Arrival, DialogState, FormChange, Ingress, KeyPath};
-use crate::id::{CallBackId, CallId, CommandId, DestinationId, LegId, MarkId, SeatId, TrunkId};
+use crate::id::{
+    CallBackId, CallId, CommandId, ComplaintId, DestinationId, LegId, MarkId, SeatId, TrunkId,
+};
 use crate::switch::{
     Actor, AlarmCode, Command, CommandReply, DispatchReport, Effect, Event, EventKind, Finding,
-    Input, InputKind, MediaCommand, MediaEvent, RecordingEvent, STAR_CODES, SealedRecording,
+    Grievance, Input, InputKind, MediaCommand, MediaEvent, RecordingEvent, STAR_CODES, SealedRecording,
     SeatLink, Strategy, TrunkChange,
 };
 use crate::time::Millis;
@@ -472,6 +474,12 @@ impl World {
             self.supervisor_judges(mark.mark);
         } else if let EventKind::HarassmentConfirmed { mark, .. } = &event.kind {
             self.supervisor_lifts(*mark);
+        } else if let EventKind::ComplaintOpened { complaint } = &event.kind {
+            self.settles_complaint(complaint.complaint);
+        } else if let EventKind::ShiftHandover { handover } = &event.kind {
+            let (by, handover) = (Actor::Seat(handover.to.clone()), handover.handover);
+            let after = self.chance.tail(60_000);
+            self.commands(after, by, Command::TakeOverShift { handover });
         } else if let EventKind::CallBackDue { call_back, .. } = &event.kind {
             self.dials_call_back(*call_back);
             self.closes_call_back(*call_back);
@@ -583,7 +591,7 @@ impl World {
             let read = self.chance.percent(30);
             let revision = read.then(|| self.chance.below(3));
             let after = self.chance.tail(60_000);
-            let command = match self.chance.below(8) {
+            let command = match self.chance.below(11) {
                 0 => Command::Classify {
                     call,
                     code: String::from("urge"),
@@ -591,6 +599,24 @@ impl World {
                 1 => Command::AddNote {
                     call,
                     text: String::from("家属在路口"),
+                },
+                2 => Command::TickStep {
+                    call,
+                    step: String::from("place"),
+                    done: self.chance.percent(80),
+                },
+                3 => Command::OpenComplaint {
+                    grievance: Box::new(Grievance {
+                        call,
+                        about: Vec::new(),
+                        person: None,
+                        number: None,
+                        text: String::from("车来得太晚"),
+                    }),
+                },
+                4 => Command::HandOver {
+                    to: SeatId::from("801"),
+                    note: String::new(),
                 },
                 _ => Command::FillForm {
                     call,
@@ -610,6 +636,23 @@ impl World {
             after = Millis(after.0 + self.chance.tail(20_000).0);
             if self.chance.percent(70) {
                 self.commands(after, by.clone(), Command::Resume { call });
+            }
+        }
+    }
+
+    /// Some close it and lift its hold, in the right order or not.
+    fn settles_complaint(&mut self, complaint: ComplaintId) {
+        for command in [
+            Command::CloseComplaint {
+                complaint,
+                outcome: String::from("已解释"),
+            },
+            Command::LiftHold { complaint },
+        ] {
+            if self.chance.percent(60) {
+                let after = self.chance.tail(120_000);
+                let by = self.any_supervisor();
+                self.commands(after, by, command);
             }
         }
     }

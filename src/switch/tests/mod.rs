@@ -6,12 +6,15 @@
 
 mod call_backs;
 mod commands;
+mod complaint;
 mod exhaustive;
 mod form;
 mod holding;
+mod handover;
 mod joining;
 mod ledger;
 mod listening;
+mod major;
 mod menus;
 mod offering;
 mod orders;

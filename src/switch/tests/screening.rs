@@ -269,7 +269,10 @@ fn verdicts_survive_a_restart_and_a_state_that_cannot_be_read() {
     let mut next = Rig::new();
     next.now = rig.now;
     next.input(started);
-    next.input(InputKind::Remembered { marks: folded });
+    next.input(InputKind::Remembered {
+        marks: folded,
+        complaints: Vec::new(),
+    });
     assert_eq!(next.switch.behind(&number(NUMBER)), Millis::from_secs(10));
     assert_eq!(next.switch.view().marks.len(), 2);
     assert_eq!(next.switch.view().marks, rig.switch.view().marks);
@@ -295,7 +298,10 @@ fn events_alone_tell_every_mark_as_it_stands() {
     rig.pass(8 * DAY_MS);
     let mut next = Rig::new();
     let marks = rig.folded();
-    next.input(InputKind::Remembered { marks });
+    next.input(InputKind::Remembered {
+        marks,
+        complaints: Vec::new(),
+    });
     let (live, told) = (rig.switch.view().marks, next.switch.view().marks);
     assert_eq!(live.len(), 3);
     assert_eq!(live, told);

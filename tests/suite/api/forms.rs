@@ -1,8 +1,10 @@
 //! The form over HTTP: revisions in headers, fields named, an older call's form out of its record.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::Request;
-use firstring::call::FormChange;
+use firstring::call::{Closed, Complaint, FormChange};
 use firstring::switch::{Actor, Command, CommandError, EventKind};
 use serde_json::json;
 
@@ -139,4 +141,51 @@ async fn lists_of_the_centre_are_told_in_both_languages() {
             .iter()
             .any(|t| t["l1"] == "urge" && t["zh"] == "催车" && t["en"] == "Urging")
     );
+}
+
+#[tokio::test]
+async fn complaints_are_listed_by_state() {
+    let desk = Desk::new().await;
+    let at = firstring::time::Timestamp::from_micros(one_call::START_US);
+    let one = |closed: bool, held: bool| {
+        let closed = closed.then(|| Closed {
+            by: String::from("supervisor 800"),
+            at,
+            outcome: String::from("已解释"),
+        });
+        Arc::new(Complaint {
+            complaint: uuid::Uuid::now_v7().into(),
+            call: desk.talking,
+            about: Vec::new(),
+            person: None,
+            number: None,
+            text: String::from("车来得太晚"),
+            by: String::from("seat 801"),
+            at,
+            held,
+            closed,
+        })
+    };
+    desk.view.send_modify(|view| {
+        let complaints = vec![one(false, true), one(true, true), one(true, false)];
+        Arc::make_mut(view).complaints = complaints;
+    });
+    for (state, found) in [
+        ("", 3),
+        ("?state=open", 1),
+        ("?state=closed", 2),
+        ("?state=held", 2),
+    ] {
+        let path = format!("/api/v1/complaints{state}");
+        let list = desk.get("seat", &path).await.json();
+        assert_eq!(list.as_array().unwrap().len(), found, "{state}");
+    }
+    let wrong = desk.get("seat", "/api/v1/complaints?state=lost").await;
+    assert_eq!(
+        (wrong.status, wrong.json()["field"].clone()),
+        (422, json!("state"))
+    );
+    let open = desk.get("seat", "/api/v1/handovers").await.json();
+    assert_eq!(open["open"]["complaints"].as_array().unwrap().len(), 1);
+    assert_eq!(open["open"]["calls"], json!([desk.talking]));
 }

@@ -147,6 +147,50 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         r#"{"text":"家属在路口等"}"#,
         "seat supervisor module",
     ),
+    (
+        "POST",
+        "/api/v1/calls/{call}/major",
+        "",
+        "seat supervisor module",
+    ),
+    (
+        "PUT",
+        "/api/v1/calls/{call}/steps/{step}",
+        r#"{"done":true}"#,
+        "seat supervisor",
+    ),
+    ("GET", "/api/v1/complaints", "", "seat supervisor"),
+    (
+        "POST",
+        "/api/v1/complaints",
+        r#"{"call":"{call}","text":"迟到","person":"李某"}"#,
+        "seat supervisor",
+    ),
+    (
+        "POST",
+        "/api/v1/complaints/{complaint}/close",
+        r#"{"outcome":"已解释"}"#,
+        "supervisor",
+    ),
+    (
+        "POST",
+        "/api/v1/complaints/{complaint}/lift_hold",
+        "",
+        "supervisor",
+    ),
+    ("GET", "/api/v1/handovers", "", "seat supervisor"),
+    (
+        "POST",
+        "/api/v1/handovers",
+        r#"{"to":"802","note":"一切正常"}"#,
+        "seat supervisor",
+    ),
+    (
+        "POST",
+        "/api/v1/handovers/{handover}/take_over",
+        "",
+        "seat supervisor",
+    ),
     ("GET", "/api/v1/marks", "", "seat supervisor"),
     (
         "POST",
@@ -201,6 +245,9 @@ fn filled(path: &str, desk: &Desk, recorded: &str) -> String {
         .replace("{leg}", &uuid::Uuid::nil().to_string())
         .replace("{call_back}", &desk.call_back.to_string())
         .replace("{mark}", &desk.mark().to_string())
+        .replace("{complaint}", &uuid::Uuid::nil().to_string())
+        .replace("{handover}", &uuid::Uuid::nil().to_string())
+        .replace("{step}", "place")
         .replace("{id}", "1")
 }
 

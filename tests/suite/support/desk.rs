@@ -332,6 +332,7 @@ fn written_view(talking: CallId, waiting: CallId, call_back: CallBackId) -> View
         screen: firstring::switch::ScreenView::default(),
         form_revision: 0,
         call_type: None,
+        major: None,
         incident_id: None,
         assist: None,
         queue: firstring::id::QueueId::from("main"),
