@@ -29,6 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(form, fill_form))
         .routes(routes!(classify))
         .routes(routes!(add_note))
+        .routes(routes!(give_advice))
         .routes(routes!(mark_major))
         .routes(routes!(tick_step))
 }
@@ -189,6 +190,33 @@ async fn mark_major(
     let call = call_id(&text)?;
     let reply = app.command(&caller, Command::MarkMajor { call }).await?;
     app.note(&caller, "incident.major", &text).await;
+    Ok(reply)
+}
+
+/// Whether medical advice goes on.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Advised {
+    on: bool,
+}
+
+/// 医学指导: the seat guides somebody's hands over the telephone; no prompt about long handling disturbs it.
+///
+/// Roles: seat (its own call), supervisor.
+#[utoipa::path(put, path = "/calls/{call}/advice", tag = "forms", params(("call" = String, Path)), request_body = Advised,
+    responses((status = 200, body = CommandReply), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, description = "nobody talks", body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
+async fn give_advice(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(text): Path<String>,
+    Body(parsed): Body<Advised>,
+) -> Result<Json<CommandReply>, Problem> {
+    let call = app.call_of(&caller, call_id(&text)?)?;
+    let on = parsed?.on;
+    let reply = app
+        .command(&caller, Command::GiveAdvice { call, on })
+        .await?;
+    app.note(&caller, "handling.advice", &text).await;
     Ok(reply)
 }
 

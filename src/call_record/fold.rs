@@ -175,6 +175,9 @@ impl CallRecord {
             | EventKind::HarassmentCleared { .. }
             | EventKind::EducationPlayed { .. }
             | EventKind::IncidentNear { .. } => self.screened(at, &event.kind),
+            EventKind::HandlingExceeded { .. } | EventKind::AdviceGiven { .. } => {
+                self.handled(at, &event.kind);
+            }
             EventKind::FormChanged { .. }
             | EventKind::CallClassified { .. }
             | EventKind::NoteAdded { .. }

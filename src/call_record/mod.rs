@@ -12,6 +12,7 @@
 
 mod fold;
 mod form;
+mod handling;
 mod made;
 mod moment;
 mod parts;
@@ -23,6 +24,7 @@ pub use form::{
     Contact, FormRevision, Person, RecordedComplaint, RecordedForm, RecordedMajor, RecordedNote,
     RecordedStep, RecordedType,
 };
+pub use handling::{Advice, Exceeded, Handling};
 pub use made::{Callee, Link};
 pub use moment::Moment;
 pub use parts::{
@@ -85,6 +87,8 @@ pub struct CallRecord {
     pub notes: Vec<RecordedNote>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub callee: Option<Callee>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handling: Option<Handling>,
     /// 突发事件.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub major_incident: Option<RecordedMajor>,
@@ -157,6 +161,7 @@ impl CallRecord {
             form: None,
             notes: Vec::new(),
             callee: None,
+            handling: None,
             major_incident: None,
             complaints: Vec::new(),
             legal_hold: false,

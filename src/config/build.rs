@@ -200,6 +200,18 @@ fn timers(section: Section<'_>) -> Timers {
         ),
         trunk_silence: millis("trunk_silence_ms", 1000, 15_000, standard.trunk_silence),
         wrap_up: millis("wrap_up_ms", 0, 600_000, standard.wrap_up),
+        handling_first: millis(
+            "handling_first_ms",
+            10_000,
+            3_600_000,
+            standard.handling_first,
+        ),
+        handling_second: millis(
+            "handling_second_ms",
+            10_000,
+            3_600_000,
+            standard.handling_second,
+        ),
         affinity: standard.affinity,
         hold_reminder: millis("hold_reminder_ms", 10_000, 600_000, standard.hold_reminder),
         release_guard: millis("release_guard_ms", 5000, 120_000, standard.release_guard),

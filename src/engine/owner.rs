@@ -394,6 +394,7 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
             | Command::Classify { call, .. }
             | Command::AddNote { call, .. }
             | Command::MarkMajor { call }
+            | Command::GiveAdvice { call, .. }
             | Command::TickStep { call, .. }
             | Command::PlantPanic { call } => Some(*call),
             Command::OpenComplaint { grievance } => Some(grievance.call),

@@ -72,6 +72,7 @@ pub struct Prompts {
     no_such_number: Arc<Clip>,
     entry: Arc<Clip>,
     music: Arc<Clip>,
+    soft: Arc<Clip>,
 }
 
 impl Prompts {
@@ -115,6 +116,7 @@ impl Prompts {
             no_such_number: made(tone::no_such_number()),
             entry: entry.unwrap_or_else(|| made(tone::entry())),
             music,
+            soft: made(tone::soft()),
         }
     }
 
@@ -161,6 +163,7 @@ impl Prompts {
                 Sound::NoSuchNumber => &self.no_such_number,
                 Sound::Entry => &self.entry,
                 Sound::Music => &self.music,
+                Sound::Soft => &self.soft,
                 Sound::Silence(ms) => {
                     let samples = usize::try_from(*ms).unwrap_or(0).saturating_mul(8);
                     items.push(Item::Silence(samples.min(SAMPLES_MAX)));

@@ -52,6 +52,16 @@ pub fn entry() -> Vec<i16> {
     samples
 }
 
+/// Two low notes of 0.12 s, 16 dB below the other tones: a hint in an ear that listens to somebody else.
+#[must_use]
+pub fn soft() -> Vec<i16> {
+    let mut samples = sine(330.0, 120);
+    samples.resize(200 * 8, 0);
+    samples.extend(sine(330.0, 120));
+    samples.resize(400 * 8, 0);
+    samples.iter().map(|sample| sample / 6).collect()
+}
+
 /// A sine of `ms` at the tone plan's level, ramped at both ends.
 #[must_use]
 #[expect(clippy::cast_possible_truncation, reason = "the peak is 7000")]
@@ -103,7 +113,14 @@ mod tests {
 
     #[test]
     fn tones_start_and_end_without_a_click() {
-        for tone in [ring_back(), busy(), congestion(), no_such_number(), entry()] {
+        for tone in [
+            ring_back(),
+            busy(),
+            congestion(),
+            no_such_number(),
+            entry(),
+            soft(),
+        ] {
             let step = tone
                 .windows(2)
                 .map(|p| (i32::from(p[1]) - i32::from(p[0])).abs())

@@ -60,6 +60,7 @@ impl Switch {
             } => self.fill_form(by, *call, *revision, change),
             Command::Classify { call, code } => self.classify(by, *call, code),
             Command::AddNote { call, text } => self.add_note(by, *call, text),
+            Command::GiveAdvice { call, on } => self.give_advice(by, *call, *on),
             Command::MarkMajor { call } => self.mark_major(by, *call),
             Command::TickStep { call, step, done } => self.tick_step(by, *call, step, *done),
             Command::OpenComplaint { grievance } => self.open_complaint(by, grievance),
@@ -179,6 +180,7 @@ impl Switch {
             DispatchReport::Cancelled { .. } => self.callers.incident(call, false),
         }
         let (by, report) = (by.clone(), report.clone());
+        self.handling_dispatched(call, &report);
         self.say(call, EventKind::DispatchReported { by, report });
         Ok(CommandReply::Done)
     }

@@ -81,6 +81,8 @@ pub enum Sound {
     /// The short tone at entry (接入提示音).
     Entry,
     Music,
+    /// Two low short notes for a seat's ear alone (受理时间提示).
+    Soft,
     /// Milliseconds of silence.
     Silence(u32),
 }
@@ -97,6 +99,7 @@ impl Sound {
             | Self::NoSuchNumber
             | Self::Entry
             | Self::Music
+            | Self::Soft
             | Self::Silence(_) => self,
         }
     }

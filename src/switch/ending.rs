@@ -129,6 +129,7 @@ impl Switch {
         );
         self.disarm_waiting(call);
         self.timers.disarm(&TimerKey::CalleeTold(call));
+        self.handling_over(call);
         self.caller_served(call);
         self.return_dialling_seat(call);
         match outcome {

@@ -6,9 +6,7 @@ use super::handover::Handover;
 use super::input::{Actor, Command, DispatchReport, Finding, SealedRecording};
 use super::star::StarResult;
 use crate::acd::{Held, Rule};
-use crate::call::{
-    Arrival, Cause, Complaint, Direction, Entry, FormChange, HoldBy, Mode,
-};
+use crate::call::{Arrival, Cause, Complaint, Direction, Entry, FormChange, HoldBy, Mode};
 use crate::id::{
     CallBackId, CallId, ComplaintId, DestinationId, EventId, HandoverId, LegId, MarkId, MenuId,
     PromptId, QueueId, RecordingId, SeatId, TrunkId,
@@ -371,6 +369,12 @@ pub enum EventKind {
     },
     #[serde(rename = "note.added")]
     NoteAdded { by: Actor, text: String },
+    /// 受理时间超长: the handling lasts and no vehicle is sent. Level 1 is for the seat, 2 for the supervisors too.
+    #[serde(rename = "alert.handling_exceeded")]
+    HandlingExceeded { level: u8, handled_ms: u64 },
+    /// 医学指导 begins or ends.
+    #[serde(rename = "handling.advice")]
+    AdviceGiven { by: Actor, on: bool },
     /// 突发事件: three or more casualties, or a person says so. `steps`: the checklist.
     #[serde(rename = "incident.major")]
     MajorIncident {

@@ -395,6 +395,8 @@ pub enum Command {
     Classify { call: CallId, code: String },
     /// 备注: added, never changed.
     AddNote { call: CallId, text: String },
+    /// 医学指导: the seat guides somebody's hands; no prompt disturbs it.
+    GiveAdvice { call: CallId, on: bool },
     /// 突发事件: a person says that it is a major incident; the checklist begins.
     MarkMajor { call: CallId },
     /// A step of the checklist is done, or by mistake said to be.

@@ -10,7 +10,7 @@
 //! ```
 //! One file per concern: arrival, menu, hearing (what a waiting caller hears), routing (who is offered whom), offer,
 //! talk, party, hold, outbound (calls that we make), listen, supervise, assist, orders, join, ending, call_backs, screening,
-//! form, major, complaint, handover, seats, trunks, ledger (alarms), commands, restart, timers, snapshot, picture (for people).
+//! form, major, complaint, handover, overlong, seats, trunks, ledger (alarms), commands, restart, timers, snapshot, picture (for people).
 
 mod arrival;
 mod assist;
@@ -33,6 +33,7 @@ mod menu;
 mod offer;
 mod orders;
 mod outbound;
+mod overlong;
 mod party;
 mod picture;
 mod policy;
@@ -86,6 +87,7 @@ use ending::EndingLeg;
 use form::Sheets;
 use handover::Handovers;
 use ledger::Alarm;
+use overlong::Overlong;
 use screening::Screening;
 use timers::TimerTable;
 use trunks::Trunk;
@@ -133,6 +135,8 @@ pub struct Switch {
     complaints: Complaints,
     #[serde(default)]
     handovers: Handovers,
+    #[serde(default)]
+    overlong: Overlong,
     alarms: Vec<Alarm>,
     timers: TimerTable,
     totals: Totals,
@@ -191,6 +195,7 @@ impl Switch {
             sheets: Sheets::default(),
             complaints: Complaints::default(),
             handovers: Handovers::default(),
+            overlong: Overlong::default(),
             alarms: Vec::new(),
             timers: TimerTable::default(),
             totals: Totals::default(),

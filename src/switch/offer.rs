@@ -198,6 +198,7 @@ impl Switch {
         }
         self.totals.answered += u64::from(first);
         self.caller_answered(call, seat);
+        self.handling_runs(call, Millis(1));
     }
 
     pub(super) fn stop_caller(&mut self, call: CallId) {

@@ -145,6 +145,8 @@ impl Switch {
             screen: self.screen_view(call),
             form_revision: self.sheets.revision(call.id),
             call_type: self.sheets.call_type(call.id),
+            handling_level: self.overlong.level(call.id),
+            medical_advice: self.overlong.advises(call.id),
             major: self.sheets.steps(call.id),
             legs: call
                 .legs

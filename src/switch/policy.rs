@@ -120,6 +120,7 @@ impl Policy {
 
 /// Timers, with the defaults of the domain (each traced in docs/ws-t-451.md).
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Timers {
     /// 200 -> greeting when no ACK came earlier.
     pub greeting_after: Millis,
@@ -135,6 +136,9 @@ pub struct Timers {
     pub trunk_silence: Millis,
     /// After-call work before the seat is ready again.
     pub wrap_up: Millis,
+    /// First answer -> first and second `alert.handling_exceeded` while no vehicle is sent.
+    pub handling_first: Millis,
+    pub handling_second: Millis,
     /// A caller belongs to the seat that handled him within this.
     pub affinity: Millis,
     /// A caller on hold is reminded of after this, and again.
@@ -158,6 +162,8 @@ impl Default for Timers {
             third_party_ring: Millis::from_secs(60),
             trunk_silence: Millis::from_secs(4),
             wrap_up: Millis::from_secs(15),
+            handling_first: Millis::from_secs(60),
+            handling_second: Millis::from_secs(120),
             affinity: Millis::from_secs(3600),
             hold_reminder: hold_reminder(),
             release_guard: Millis::from_secs(40),

@@ -25,6 +25,8 @@ pub(super) enum TimerKey {
     StillWaiting(CallId),
     /// A better position may be told again.
     Position(CallId),
+    /// The handling lasts.
+    Handling(CallId),
     /// Media never reported the end of a prompt.
     PlayGuard(CallId),
     /// The recorder never reported the end of a recording.
@@ -67,6 +69,7 @@ impl TimerKey {
             Self::Relax(_) => "relax",
             Self::StillWaiting(_) => "still waiting",
             Self::Position(_) => "position",
+            Self::Handling(_) => "handling",
             Self::PlayGuard(_) => "end of prompt",
             Self::Settle(_) => "end of recording",
             Self::Ring(_) => "ring",
@@ -170,6 +173,7 @@ impl Switch {
             TimerKey::Position(call) => {
                 self.stirred.insert(call);
             }
+            TimerKey::Handling(call) => self.handling_due(call),
             TimerKey::PlayGuard(call) => self.prompt_overdue(call),
             TimerKey::Settle(call) => self.settle(call),
             TimerKey::Ring(leg) => self.ring_timed_out(leg),

@@ -184,6 +184,10 @@ pub struct CallView {
     /// Revision of its form (受理单); 0: nobody has written.
     pub form_revision: u32,
     pub call_type: Option<CallType>,
+    /// 受理时间超长: steps told so far, 0 to 2.
+    pub handling_level: u8,
+    /// 医学指导 goes on.
+    pub medical_advice: bool,
     /// Steps done and all steps of its checklist, while it is a major incident (突发事件).
     pub major: Option<(u32, u32)>,
     pub legs: Vec<LegView>,

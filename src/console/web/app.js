@@ -1,6 +1,6 @@
 // The live page: calls, seats, call-backs, and the commands that the signed-in person may give.
 import { $, api, ask, asking, button, checkAsked, el, rows, setClock, tag, tell, tick, timer } from '/parts.js';
-import { drawDuty, refreshDuty, stepsButton } from '/duty.js';
+import { drawDuty, handlingTags, refreshDuty, stepsButton } from '/duty.js';
 import { formButton, openForm, words } from '/form.js';
 import { drawMarks, labels, markButton, refreshMarks } from '/marks.js';
 import { playOrPause, redraw, refresh } from '/record.js';
@@ -56,12 +56,13 @@ function talkRow(c) {
   const legs = c.legs.filter((l) => l.party !== 'caller' || l.state !== 'up').map((l) => [tag([partyName(l), t().leg[l.state] ?? l.state].filter(Boolean).join(' '), l.state === 'up' ? 'good' : 'warm'),
     /^(caller|seat-|supervisor-)/.test(l.party) || closing || !mine(c) ? null : button(`remove-${l.leg}`, l.state === 'up' ? t().remove : t().cancel, () => command('DELETE', `/calls/${c.call}/parties/${l.leg}`))]);
   const made = c.direction !== 'inbound';
-  return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at), made ? tag(t().direction[c.direction], 'blue') : null, who(c), ...labels(c), c.call_type ? tag(words(c.call_type)) : null, stepsButton(c, name(c)), el('span', { className: legs.length > 1 ? 'legs more' : 'legs' }, legs.flat()), el('span', { className: 'grow' }),
+  return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at), made ? tag(t().direction[c.direction], 'blue') : null, who(c), ...labels(c), ...handlingTags(c), c.call_type ? tag(words(c.call_type)) : null, stepsButton(c, name(c)), el('span', { className: legs.length > 1 ? 'legs more' : 'legs' }, legs.flat()), el('span', { className: 'grow' }),
     made && !closing && mine(c) && c.links.length ? button('link', t().link, () => askLink(c)) : null,
     ['talking', 'held'].includes(c.state) && !c.with ? null : tag(c.with ? t().joined_with(c.with) : t().call[c.state], closing ? '' : 'blue'),
     ...onHold(c), ...(closing ? [] : assistance(c, me, leads(), command)),
     ...(closing || !mine(c) || !seated(c) ? [] : [...holding(c), button('add', t().add, () => askParty(c)), ...(c.others.length ? [button('join', t().join, () => askJoin(c))] : [])]), ...listening(c),
     closing || !mine(c) ? null : formButton(c.call, name(c)),
+    closing || !mine(c) || !seated(c) ? null : button('advice', t().advice, () => command('PUT', `/calls/${c.call}/advice`, { on: !c.medical_advice }), { 'aria-pressed': String(c.medical_advice) }),
     closing || !mine(c) ? null : markButton(c, open(c.call)),
     ...(closing || !mine(c) ? [] : [button('hang_up', t().hang_up, () => askHangUp(c), { className: 'stop' })]));
 }

@@ -15,6 +15,8 @@ export async function openSteps(call, name) {
   const row = (step) => el('div', { className: 'row' }, button(`step-${step.code}`, step.by ? '✓' : '　', () => tick(step)), el('span', { className: 'grow', textContent: word(step) }), step.by ? el('span', { className: 'dim small', textContent: `${step.by} ${when(step.at)}` }) : null);
   ask({ title: t().ask_steps(name), wide: true, fields: [{ shown: el('div', { className: 'told' }, sheet.major.steps.map(row)) }] });
 }
+/// Beside a call: 受理时间超长 (the second step is for everybody), 医学指导.
+export const handlingTags = (c) => [c.handling_level ? tag(t().overlong, c.handling_level > 1 ? 'hot' : 'warm') : null, c.medical_advice ? tag(t().advice, 'blue') : null];
 /// Beside a call: how far its checklist is.
 export const stepsButton = (c, name) => (c.major ? button('steps', t().major(...c.major), () => openSteps(c.call, name), { className: 'stop' }) : null);
 export const majorButton = (call, name) => button('major', t().mark_major, () => told(api('POST', `/calls/${call}/major`).then(() => openSteps(call, name))));

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::check_forms::Forms;
 use super::check_made::dials_out;
 use super::check_marks::Marks;
+use super::check_overlong::Overlong;
 use super::check_route::Routes;
 use crate::call::{Arrival, Cause, Ingress, LegEvent, Mode};
 use crate::id::{CallBackId, CallId, CommandId, EventId, LegId, PlayId, SeatId, TrunkId};
@@ -141,6 +142,7 @@ pub(super) struct Checker {
     pub(super) asking: Option<(CallId, SeatId, Mode)>,
     pub(super) asked: BTreeMap<(CallId, SeatId), Mode>,
     pub(super) forms: Forms,
+    pub(super) overlong: Overlong,
 }
 
 /// A star code's last key is the command that it stood for.
@@ -451,6 +453,7 @@ impl Checker {
         self.marks.check_view(view)?;
         self.forms.check_view(view)?;
         self.check_call_backs(view)?;
+        self.overlong.look(effects, view)?;
         self.check_order(view)?;
         self.check_seats(view)?;
         self.check_alarms(view, policy)?;
@@ -469,6 +472,7 @@ impl Checker {
         }
         self.marks.take(event)?;
         self.forms.take(event)?;
+        self.overlong.take(event)?;
         let Some(call) = event.call else {
             self.routes.take(event, None, false);
             return self.take_event_of_no_call(event);

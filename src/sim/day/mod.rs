@@ -17,6 +17,7 @@ mod check_calls;
 mod check_forms;
 mod check_made;
 mod check_marks;
+mod check_overlong;
 mod check_route;
 mod check_seats;
 mod check_supervise;

@@ -12,8 +12,8 @@ use crate::id::{
 };
 use crate::switch::{
     Actor, AlarmCode, Command, CommandReply, DispatchReport, Effect, Event, EventKind, Finding,
-    Grievance, Input, InputKind, MediaCommand, MediaEvent, RecordingEvent, STAR_CODES, SealedRecording,
-    SeatLink, Strategy, TrunkChange,
+    Grievance, Input, InputKind, MediaCommand, MediaEvent, RecordingEvent, STAR_CODES,
+    SealedRecording, SeatLink, Strategy, TrunkChange,
 };
 use crate::time::Millis;
 
@@ -30,6 +30,15 @@ pub(super) const STRATEGIES: [Strategy; 5] = [
 ];
 /// What seats dial on their phones beside numbers of the centre.
 pub(super) const OUTWARD: &str = "13911112222";
+/// What people write on a form; the last is refused.
+const PATCHES: [&str; 6] = [
+    r#"{"patient_name":"王某","sex":1,"age_years":61}"#,
+    r#"{"scene":"深南大道","pickup":"北门"}"#,
+    r#"{"pickup":null,"sex":2}"#,
+    r#"{"reason":{"l1":"trauma","l2":"traffic"},"casualties":3}"#,
+    r#"{"contact_number":"0755-88886666"}"#,
+    r#"{"age_years":131}"#,
+];
 /// No caller stays longer.
 const PATIENCE_MAX: Millis = Millis::from_secs(300);
 
@@ -567,14 +576,6 @@ impl World {
 
     /// The seat fills the form in, or leaves it; others write too, some for a revision that is no more.
     fn writes(&mut self, call: CallId, by: &Actor) {
-        const PATCHES: [&str; 6] = [
-            r#"{"patient_name":"王某","sex":1,"age_years":61}"#,
-            r#"{"scene":"深南大道","pickup":"北门"}"#,
-            r#"{"pickup":null,"sex":2}"#,
-            r#"{"reason":{"l1":"trauma","l2":"traffic"},"casualties":3}"#,
-            r#"{"contact_number":"0755-88886666"}"#,
-            r#"{"age_years":131}"#,
-        ];
         if self.chance.percent(50) {
             return;
         }
@@ -591,7 +592,7 @@ impl World {
             let read = self.chance.percent(30);
             let revision = read.then(|| self.chance.below(3));
             let after = self.chance.tail(60_000);
-            let command = match self.chance.below(11) {
+            let command = match self.chance.below(13) {
                 0 => Command::Classify {
                     call,
                     code: String::from("urge"),
@@ -613,6 +614,18 @@ impl World {
                         number: None,
                         text: String::from("车来得太晚"),
                     }),
+                },
+                5 => Command::GiveAdvice {
+                    call,
+                    on: self.chance.percent(60),
+                },
+                6 => Command::Dispatch {
+                    call,
+                    report: DispatchReport::OrderIssued {
+                        order_id: String::from("1"),
+                        station: None,
+                        vehicle: String::from("V1"),
+                    },
                 },
                 4 => Command::HandOver {
                     to: SeatId::from("801"),

@@ -66,6 +66,8 @@ pub enum Plant {
     LegInTwoCalls,
     /// 9: an alarm that is over stands on.
     AlarmForgotten,
+    /// 9: nobody is told that a talk lasts.
+    LongTalkUntold,
     /// 10: one party of a talk does not hear another.
     DeafParty,
     /// 10: a caller hears a supervisor who listens or whispers.
@@ -107,7 +109,7 @@ impl Plant {
             Self::OfferWaitsForEnrichment => 6,
             Self::JournalLosesInput | Self::StateDriftsFromEvents | Self::WordsLost => 7,
             Self::RepeatGetsNewId | Self::RevisionLost => 8,
-            Self::LegInTwoCalls | Self::AlarmForgotten => 9,
+            Self::LegInTwoCalls | Self::AlarmForgotten | Self::LongTalkUntold => 9,
             Self::DeafParty
             | Self::SupervisorHeard
             | Self::HeldCallerHeard
@@ -147,6 +149,7 @@ impl Plant {
         Self::RevisionLost,
         Self::LegInTwoCalls,
         Self::AlarmForgotten,
+        Self::LongTalkUntold,
         Self::DeafParty,
         Self::SupervisorHeard,
         Self::HeldCallerHeard,
@@ -206,6 +209,9 @@ impl Plant {
             }
             Self::OutcomeForgotten => {
                 step.silence(|kind| matches!(kind, EventKind::CallEnded { .. }));
+            }
+            Self::LongTalkUntold => {
+                step.silence(|kind| matches!(kind, EventKind::HandlingExceeded { .. }));
             }
             Self::SecondRecord => step.record_twice(),
             Self::ReopeningForgotten => {
@@ -359,6 +365,7 @@ impl Plant {
             | Self::RevisionLost
             | Self::LegInTwoCalls
             | Self::AlarmForgotten
+            | Self::LongTalkUntold
             | Self::DeafParty
             | Self::SupervisorHeard
             | Self::HeldCallerHeard

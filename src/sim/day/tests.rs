@@ -85,6 +85,7 @@ planted! {
     planted_leg_in_two_calls_is_caught: LegInTwoCalls,
     planted_supervisor_whom_the_caller_hears_is_caught: SupervisorHeard,
     planted_forgotten_alarm_is_caught: AlarmForgotten,
+    planted_silence_about_a_long_talk_is_caught: LongTalkUntold,
     planted_deaf_party_is_caught: DeafParty,
     planted_caller_on_hold_who_is_still_heard_is_caught: HeldCallerHeard,
     planted_leaving_party_that_ends_the_rest_is_caught: LeavingEndsRest,

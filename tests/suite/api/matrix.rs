@@ -148,6 +148,12 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         "seat supervisor module",
     ),
     (
+        "PUT",
+        "/api/v1/calls/{call}/advice",
+        r#"{"on":true}"#,
+        "seat supervisor",
+    ),
+    (
         "POST",
         "/api/v1/calls/{call}/major",
         "",

@@ -333,6 +333,8 @@ fn written_view(talking: CallId, waiting: CallId, call_back: CallBackId) -> View
         form_revision: 0,
         call_type: None,
         major: None,
+        handling_level: 0,
+        medical_advice: false,
         incident_id: None,
         assist: None,
         queue: firstring::id::QueueId::from("main"),
