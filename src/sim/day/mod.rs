@@ -24,6 +24,7 @@ mod check_supervise;
 mod delivery;
 mod network;
 mod people;
+mod people_forms;
 mod people_supervise;
 mod plant;
 mod restart;

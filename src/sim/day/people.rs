@@ -6,14 +6,12 @@ use uuid::Uuid;
 use super::Violation;
 use super::network::{End, FarAct};
 use super::world::{Happening, MENU_NUMBER, World};
-use crate::call::{Arrival, DialogState, FormChange, Ingress, KeyPath};
-use crate::id::{
-    CallBackId, CallId, CommandId, ComplaintId, DestinationId, LegId, MarkId, SeatId, TrunkId,
-};
+use crate::call::{Arrival, DialogState, Ingress, KeyPath};
+use crate::id::{CallBackId, CallId, CommandId, DestinationId, LegId, MarkId, SeatId, TrunkId};
 use crate::switch::{
     Actor, AlarmCode, Command, CommandReply, DispatchReport, Effect, Event, EventKind, Finding,
-    Grievance, Input, InputKind, MediaCommand, MediaEvent, RecordingEvent, STAR_CODES,
-    SealedRecording, SeatLink, Strategy, TrunkChange,
+    Input, InputKind, MediaCommand, MediaEvent, RecordingEvent, STAR_CODES, SealedRecording,
+    SeatLink, Strategy, TrunkChange,
 };
 use crate::time::Millis;
 
@@ -30,15 +28,6 @@ pub(super) const STRATEGIES: [Strategy; 5] = [
 ];
 /// What seats dial on their phones beside numbers of the centre.
 pub(super) const OUTWARD: &str = "13911112222";
-/// What people write on a form; the last is refused.
-const PATCHES: [&str; 6] = [
-    r#"{"patient_name":"王某","sex":1,"age_years":61}"#,
-    r#"{"scene":"深南大道","pickup":"北门"}"#,
-    r#"{"pickup":null,"sex":2}"#,
-    r#"{"reason":{"l1":"trauma","l2":"traffic"},"casualties":3}"#,
-    r#"{"contact_number":"0755-88886666"}"#,
-    r#"{"age_years":131}"#,
-];
 /// No caller stays longer.
 const PATIENCE_MAX: Millis = Millis::from_secs(300);
 
@@ -574,73 +563,6 @@ impl World {
         }
     }
 
-    /// The seat fills the form in, or leaves it; others write too, some for a revision that is no more.
-    fn writes(&mut self, call: CallId, by: &Actor) {
-        if self.chance.percent(50) {
-            return;
-        }
-        for _ in 0..1 + self.chance.below(4) {
-            let by = match self.chance.below(6) {
-                0 => self.any_supervisor(),
-                1 => Actor::Seat(SeatId::from("800")),
-                2 => Actor::Module(DestinationId::from("emr")),
-                _ => by.clone(),
-            };
-            let patch = self.chance.pick(&PATCHES).copied().unwrap_or("{}");
-            let patch = serde_json::from_str(patch).unwrap_or_default();
-            let change = Box::new(FormChange::from_patch(patch).unwrap_or_default());
-            let read = self.chance.percent(30);
-            let revision = read.then(|| self.chance.below(3));
-            let after = self.chance.tail(60_000);
-            let command = match self.chance.below(13) {
-                0 => Command::Classify {
-                    call,
-                    code: String::from("urge"),
-                },
-                1 => Command::AddNote {
-                    call,
-                    text: String::from("家属在路口"),
-                },
-                2 => Command::TickStep {
-                    call,
-                    step: String::from("place"),
-                    done: self.chance.percent(80),
-                },
-                3 => Command::OpenComplaint {
-                    grievance: Box::new(Grievance {
-                        call,
-                        about: Vec::new(),
-                        person: None,
-                        number: None,
-                        text: String::from("车来得太晚"),
-                    }),
-                },
-                5 => Command::GiveAdvice {
-                    call,
-                    on: self.chance.percent(60),
-                },
-                6 => Command::Dispatch {
-                    call,
-                    report: DispatchReport::OrderIssued {
-                        order_id: String::from("1"),
-                        station: None,
-                        vehicle: String::from("V1"),
-                    },
-                },
-                4 => Command::HandOver {
-                    to: SeatId::from("801"),
-                    note: String::new(),
-                },
-                _ => Command::FillForm {
-                    call,
-                    revision,
-                    change,
-                },
-            };
-            self.commands(after, by, command);
-        }
-    }
-
     /// The seat puts its caller on hold, perhaps twice, and often forgets him.
     fn holds(&mut self, call: CallId, by: &Actor) {
         let mut after = self.chance.tail(8_000);
@@ -649,23 +571,6 @@ impl World {
             after = Millis(after.0 + self.chance.tail(20_000).0);
             if self.chance.percent(70) {
                 self.commands(after, by.clone(), Command::Resume { call });
-            }
-        }
-    }
-
-    /// Some close it and lift its hold, in the right order or not.
-    fn settles_complaint(&mut self, complaint: ComplaintId) {
-        for command in [
-            Command::CloseComplaint {
-                complaint,
-                outcome: String::from("已解释"),
-            },
-            Command::LiftHold { complaint },
-        ] {
-            if self.chance.percent(60) {
-                let after = self.chance.tail(120_000);
-                let by = self.any_supervisor();
-                self.commands(after, by, command);
             }
         }
     }
