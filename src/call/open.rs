@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cause, Dialling, Direction, Hold, InMenu, Ingress, Leg, LegState, Outbound, Party, Phase,
-    Talking, Unanswered,
+    Cause, Dialling, Direction, Hold, InMenu, Ingress, Leg, LegState, Offer, Outbound, Party,
+    Phase, Talking, Unanswered,
 };
 use crate::id::{CallId, LegId, PlayId, QueueId, RecordingId, SeatId};
 use crate::matrix::Matrix;
@@ -61,6 +61,9 @@ pub struct Call {
     pub thirds: BTreeMap<String, u8>,
     /// Live legs. One that was told to end is no longer here.
     pub legs: BTreeMap<LegId, Leg>,
+    /// Seats that ring on although another one has answered, until that one's first sound.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub losing: Vec<Offer>,
     /// As media was told last.
     pub matrix: Matrix,
     pub phase: Phase,
@@ -190,6 +193,16 @@ impl Call {
     #[must_use]
     pub fn hold(&self) -> Option<Hold> {
         self.talking().and_then(|talking| talking.hold)
+    }
+
+    /// A seat that is being rung for it, by its leg.
+    pub fn offer_mut(&mut self, leg: LegId) -> Option<&mut Offer> {
+        let offers = match &mut self.phase {
+            Phase::Unanswered(unanswered) => unanswered.offers.as_mut_slice(),
+            Phase::InMenu(_) | Phase::Talking(_) | Phase::Closing(_) => &mut [],
+        };
+        let mut rung = offers.iter_mut().chain(&mut self.losing);
+        rung.find(|offer| offer.leg == leg)
     }
 
     /// Signalling is over.

@@ -227,6 +227,7 @@ impl Switch {
             caller_lost: None,
             thirds: std::collections::BTreeMap::new(),
             legs: std::iter::once((arrival.leg, leg)).collect(),
+            losing: Vec::new(),
             matrix: Matrix::silent(),
             phase: Phase::Unanswered(Unanswered::entered(self.now)),
             outbound: None,

@@ -176,6 +176,7 @@ impl Switch {
 
     /// Releases every leg that is left, each with its own last word.
     fn dismiss_parties(&mut self, call: CallId, cause: Cause) {
+        self.release_losers(call);
         let Some(open) = self.calls.get(&call) else {
             return;
         };

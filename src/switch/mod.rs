@@ -9,8 +9,9 @@
 //!       -> free seats are offered, positions told, alarms settled -> Events, Effects
 //! ```
 //! One file per concern: arrival, menu, hearing (what a waiting caller hears), routing (who is offered whom), offer,
-//! talk, party, hold, outbound (calls that we make), listen, supervise, assist, orders, join, ending, call_backs, screening,
-//! form, major, complaint, handover, overlong, seats, trunks, ledger (alarms), commands, restart, timers, snapshot, picture (for people).
+//! losers (who rang in vain), talk, party, hold, outbound (calls that we make), listen, supervise, assist, orders, join,
+//! ending, call_backs, screening, form, major, complaint, handover, overlong, seats, trunks, ledger (alarms), commands,
+//! restart, timers, snapshot, picture (for people).
 
 mod arrival;
 mod assist;
@@ -28,6 +29,7 @@ mod input;
 mod join;
 mod ledger;
 mod listen;
+mod losers;
 mod major;
 mod menu;
 mod offer;
@@ -375,7 +377,10 @@ impl Switch {
             return self.misfit("media.unknown_leg");
         };
         match event {
-            MediaEvent::RtpStarted => self.caller_heard(call, leg),
+            MediaEvent::RtpStarted => {
+                self.caller_heard(call, leg);
+                self.seat_heard(call, leg);
+            }
             MediaEvent::PlayEnded { play } => self.play_ended(call, leg, *play),
             MediaEvent::Digit { digit, .. } => self.digit(call, leg, *digit, KeyPath::Media),
             // Silence of the network alone ends nothing: the far side is asked in its dialog (invariant 1).

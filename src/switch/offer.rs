@@ -32,7 +32,12 @@ impl Switch {
             return self.misfit("flaw.offer_unregistered_seat");
         };
         if let Some((other, leg)) = self.offered_to(seat) {
-            self.free_offered_seat(other, leg, seat, Cause::Withdrawn);
+            let cause = if self.has_lost(other, leg) {
+                Cause::AnsweredElsewhere
+            } else {
+                Cause::Withdrawn
+            };
+            self.free_offered_seat(other, leg, seat, cause);
             self.clear_offer(other, leg);
         }
         let leg = self.new_leg_id();
@@ -111,8 +116,7 @@ impl Switch {
     }
 
     fn offer_mut(&mut self, call: CallId, leg: LegId) -> Option<&mut Offer> {
-        let unanswered = self.call_mut(call)?.unanswered_mut()?;
-        unanswered.offers.iter_mut().find(|offer| offer.leg == leg)
+        self.call_mut(call)?.offer_mut(leg)
     }
 
     fn seat_alive(&mut self, call: CallId, leg: LegId, seat: &SeatId) {
@@ -143,6 +147,9 @@ impl Switch {
     }
 
     pub(super) fn seat_answered(&mut self, call: CallId, leg: LegId, seat: &SeatId) {
+        if self.has_lost(call, leg) {
+            return self.release_loser(call, leg, seat);
+        }
         self.seat_rang(call, leg, seat);
         let Some(unanswered) = self.calls.get(&call).and_then(|c| c.unanswered()) else {
             return self.misfit("flaw.seat_answered_unoffered");
@@ -167,9 +174,7 @@ impl Switch {
             },
         );
         self.refresh_tones(call);
-        for other in others {
-            self.free_offered_seat(call, other.leg, &other.seat, Cause::AnsweredElsewhere);
-        }
+        self.ring_on(call, others);
     }
 
     /// A waiting caller has somebody at last: out of the queue, its sound stopped, into the talk with `seat`.
@@ -233,6 +238,9 @@ impl Switch {
         let Some(sole) = self.offer_mut(call, leg).map(|offer| offer.sole) else {
             return self.misfit("flaw.seat_failed_unoffered");
         };
+        if self.has_lost(call, leg) && matches!(miss_of(cause), Miss::Rejected) {
+            return self.release_loser(call, leg, seat);
+        }
         self.forget_leg(call, leg);
         self.say(
             call,
@@ -291,8 +299,11 @@ impl Switch {
 
     /// One seat rings no more.
     pub(super) fn clear_offer(&mut self, call: CallId, leg: LegId) {
-        if let Some(unanswered) = self.call_mut(call).and_then(|c| c.unanswered_mut()) {
-            unanswered.offers.retain(|offer| offer.leg != leg);
+        if let Some(open) = self.call_mut(call) {
+            open.losing.retain(|offer| offer.leg != leg);
+            if let Some(unanswered) = open.unanswered_mut() {
+                unanswered.offers.retain(|offer| offer.leg != leg);
+            }
         }
         self.stirred.insert(call);
     }

@@ -247,6 +247,7 @@ impl Switch {
             caller_lost: None,
             thirds: std::collections::BTreeMap::new(),
             legs: std::iter::once((leg, state)).collect(),
+            losing: Vec::new(),
             matrix: Matrix::silent(),
             phase,
             outbound: Some(Outbound {

@@ -100,13 +100,19 @@ impl Switch {
         })
     }
 
-    /// Whether the seat rings beside another one.
+    /// Whether the seat rings beside another one, or on after another one's answer.
     fn rings_spare(&self, seat: &SeatId) -> bool {
         let Some((call, leg)) = self.offered_to(seat) else {
             return false;
         };
-        let unanswered = self.calls.get(&call).and_then(|c| c.unanswered());
-        unanswered.is_some_and(|u| u.offers.iter().skip(1).any(|o| o.leg == leg))
+        let Some(open) = self.calls.get(&call) else {
+            return false;
+        };
+        let beside = open.unanswered().into_iter();
+        let mut spare = beside
+            .flat_map(|u| u.offers.iter().skip(1))
+            .chain(&open.losing);
+        spare.any(|offer| offer.leg == leg)
     }
 
     /// From the first alert on the whole list is served by wrap-up and supervisor seats too.

@@ -231,6 +231,7 @@ impl Switch {
         if let Some(open) = self.call_mut(call) {
             open.phase = Phase::Unanswered(talking.seat_lost(now, with_people));
         }
+        self.losers_take_over(call);
         self.refresh_matrix(call);
     }
 

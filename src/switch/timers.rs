@@ -33,6 +33,8 @@ pub(super) enum TimerKey {
     Settle(CallId),
     /// A seat or listener does not pick up.
     Ring(LegId),
+    /// The seat that answered sends no sound: the others are released without it.
+    Elsewhere(CallId),
     /// A trunk says nothing to an INVITE.
     TrunkSilence(LegId),
     /// A third party does not answer.
@@ -73,6 +75,7 @@ impl TimerKey {
             Self::PlayGuard(_) => "end of prompt",
             Self::Settle(_) => "end of recording",
             Self::Ring(_) => "ring",
+            Self::Elsewhere(_) => "answered elsewhere",
             Self::TrunkSilence(_) => "trunk silence",
             Self::ThirdRing(_) => "third party ring",
             Self::CalleeTold(_) => "callee told",
@@ -177,6 +180,7 @@ impl Switch {
             TimerKey::PlayGuard(call) => self.prompt_overdue(call),
             TimerKey::Settle(call) => self.settle(call),
             TimerKey::Ring(leg) => self.ring_timed_out(leg),
+            TimerKey::Elsewhere(call) => self.release_losers(call),
             TimerKey::TrunkSilence(leg) => self.trunk_silent(leg),
             TimerKey::ThirdRing(leg) => self.third_rang_out(leg),
             TimerKey::CalleeTold(call) => self.callee_told(call),

@@ -99,6 +99,45 @@ async fn a_seat_silent_for_eight_seconds_gives_way_and_the_caller_keeps_his_plac
     quiet(&mut server).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_ringing_seats_the_second_is_told_that_the_call_was_completed_elsewhere() {
+    let carrier = Place::new();
+    let (dir, mut practice) = scene(2, &carrier);
+    practice
+        .lines
+        .insert("queue", vec![String::from("strategy = \"ring_all\"")]);
+    let mut server = Server::start((dir, practice)).await;
+    let loser = seat(&mut server, "801", 1500.0).await;
+    let mut winner = seat(&mut server, "802", SEAT_HZ).await;
+    let voice = RtpPeer::start(Voice::tone(CALLER_HZ));
+    let mut caller = call(carrier.scenario("caller"), server.sip("udp"), &voice).await;
+    loser.rings(1).await;
+    winner.rings(1).await;
+    winner.accept().await;
+    talking(&mut server, "802").await;
+    let released = event(&mut server, "seat.released", |data| data["seat"] == "801").await;
+    assert_eq!(released["data"]["cause"], json!("answered_elsewhere"));
+    let answered = event(&mut server, "seat.answered", |_| true).await;
+    let span = at_ms(&released) - at_ms(&answered);
+    assert!((0..=1_100).contains(&span), "released after {span} ms");
+    loser.event("CALL_CLOSED", 1).await;
+    let log = loser.log();
+    let cancel = log.split("CANCEL sip:").nth(1).expect("a CANCEL");
+    let cancel = cancel.split("\r\n\r\n").next().unwrap_or_default();
+    assert!(
+        cancel.contains("Reason: SIP;cause=200;text=\"Call completed elsewhere\""),
+        "{cancel}"
+    );
+    let idle = seat_is(&mut server, "801", "ready", |s| s["state"] == "ready").await;
+    assert_eq!(idle["reason"], json!(null), "nothing was missed");
+    both_hear(&voice, &winner, CALLER_HZ).await;
+    caller.go_on();
+    caller.finished().await;
+    let record = server.closed_record().await;
+    assert_eq!(record["end"]["result"], json!("answered"));
+    quiet(&mut server).await;
+}
+
 /// Normalised correlation of `clip` with the best-fitting place of `heard`, and that place. The place is found by the clip's
 /// loudest 50 ms.
 pub fn best_fit(heard: &[i16], clip: &[i16]) -> (f64, usize) {

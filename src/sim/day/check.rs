@@ -136,6 +136,8 @@ pub(super) struct Checker {
     pub(super) ready: BTreeSet<SeatId>,
     /// Since when a caller waits although a fit seat is free.
     pub(super) idle_since: Option<Timestamp>,
+    /// Phones that were rung for a waiting call, and since when another seat has answered it.
+    pub(super) losing: BTreeMap<LegId, Option<Timestamp>>,
     pub(super) now: Timestamp,
     pub(super) marks: Marks,
     /// What supervisors' commands asked for: the one of this step, and those that were accepted.
@@ -456,6 +458,7 @@ impl Checker {
         self.overlong.look(effects, view)?;
         self.check_order(view)?;
         self.check_seats(view)?;
+        self.check_losers()?;
         self.check_alarms(view, policy)?;
         self.ready = view
             .seats

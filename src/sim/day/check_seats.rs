@@ -1,6 +1,6 @@
 //! Checks of seats, queue and alarms: one call per seat, nobody waits for nothing, the ledger is true.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::{Checker, LegTruth, Reach, Verdict, Who};
 use crate::call::{LegCommand, Target};
@@ -9,8 +9,10 @@ use crate::switch::{
     AlarmCode, Command, Effect, Event, EventKind, Input, InputKind, Policy, SeatState, SeatView,
     View,
 };
-use crate::time::Millis;
+use crate::time::{Millis, Timestamp};
 
+/// How long a phone may ring on after another one's answer.
+const RING_ON_MAX: Millis = Millis::from_secs(1);
 /// How long a caller may wait beside a free seat.
 const BESIDE_FREE_SEAT_MAX: Millis = Millis::from_secs(1);
 
@@ -86,8 +88,8 @@ impl Checker {
             if reason.as_deref() != Some("未接") {
                 continue;
             }
-            let own = |leg: &&LegTruth| leg.who == Who::Seat(seat.clone());
-            // Else it was not rung: it is back from listening, to what it was before.
+            let own = |leg: &&LegTruth| leg.who == Who::Seat(seat.clone()) && leg.reach < Reach::Up;
+            // Else it was not rung: it is back from listening or a call taken over, to what it was before.
             let Some(call) = self.legs.values().find(own).map(|leg| leg.call) else {
                 continue;
             };
@@ -212,6 +214,26 @@ impl Checker {
             }
         }
         Ok(())
+    }
+
+    /// Invariant 3: a phone rings on after another one's answer until that one is heard, 1 s at most.
+    pub(super) fn check_losers(&mut self) -> Verdict {
+        let rings = |leg: &LegTruth| matches!(leg.who, Who::Seat(_)) && leg.reach < Reach::Up;
+        let mut losing = BTreeMap::new();
+        for (id, leg) in self.legs.iter().filter(|(_, leg)| rings(leg)) {
+            if self.in_queue(leg.call) {
+                losing.insert(*id, None);
+            } else if let Some(since) = self.losing.get(id) {
+                // A phone that never rang for a waiting call is rung by somebody who dials.
+                losing.insert(*id, Some(since.unwrap_or(self.now)));
+            }
+        }
+        self.losing = losing;
+        let over = |since: &Option<Timestamp>| since.is_some_and(|at| self.now > at + RING_ON_MAX);
+        let late = self.losing.iter().find(|(_, since)| over(since));
+        late.map_or(Ok(()), |(leg, _)| {
+            Err((3, format!("leg {leg} rings on after another's answer")))
+        })
     }
 
     /// Invariant 4: no caller waits beside a seat that could take him.

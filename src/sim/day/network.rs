@@ -90,7 +90,11 @@ impl World {
             (Stage::Early, FarAct::Announce) => self.repeats(leg, progress(183, true)),
             (Stage::Early, FarAct::PickUp) => {
                 dialog.stage = Stage::Up;
+                let phone = matches!(dialog.end, End::Phone { .. });
                 self.repeats(leg, LegEvent::Answered);
+                if phone {
+                    self.plan_first_sound(leg);
+                }
             }
             (Stage::Early, FarAct::Acknowledge) => {
                 dialog.stage = Stage::Up;
@@ -151,6 +155,22 @@ impl World {
                 let after = self.chance.span(5, 80);
                 let duration_ms = 120;
                 let event = MediaEvent::Digit { digit, duration_ms };
+                self.reaches(after, InputKind::Media { leg, event });
+            }
+        }
+    }
+
+    /// A phone that was picked up is heard soon, late or never; now and then its line breaks first.
+    fn plan_first_sound(&mut self, leg: LegId) {
+        match self.chance.below(20) {
+            0 => {
+                let after = self.chance.span(10, 900);
+                self.plan_far(after, leg, FarAct::Break);
+            }
+            1 => {}
+            _ => {
+                let after = self.chance.span(20, 1_500);
+                let event = MediaEvent::RtpStarted;
                 self.reaches(after, InputKind::Media { leg, event });
             }
         }

@@ -40,6 +40,8 @@ pub enum Plant {
     RedialForgotten,
     /// 3: a phone rings on although another one has answered.
     LoserRingsOn,
+    /// 3: phones ring on for a call whose winner is never heard.
+    LosersForgotten,
     /// 3: a seat that rang beside the winner is said to have missed the call.
     LoserPunished,
     /// 4: a seat that rings beside another is not given to a call that needs it.
@@ -97,7 +99,10 @@ impl Plant {
             | Self::OutcomeForgotten
             | Self::SecondRecord
             | Self::ReopeningForgotten => 2,
-            Self::SeatBookedTwice | Self::LoserRingsOn | Self::LoserPunished => 3,
+            Self::SeatBookedTwice
+            | Self::LoserRingsOn
+            | Self::LosersForgotten
+            | Self::LoserPunished => 3,
             Self::OfferForgotten
             | Self::QueueTurned
             | Self::RedialForgotten
@@ -122,6 +127,7 @@ impl Plant {
     pub const ALL: &[Self] = &[
         Self::MarkedNotOffered,
         Self::LoserRingsOn,
+        Self::LosersForgotten,
         Self::LoserPunished,
         Self::SpareKept,
         Self::RedialForgotten,
@@ -281,6 +287,7 @@ impl Plant {
             Self::OfferForgotten
             | Self::QueueTurned
             | Self::MenuDeadlineForgotten
+            | Self::LosersForgotten
             | Self::RedialForgotten
             | Self::SpareKept
             | Self::SkillIgnored
@@ -311,13 +318,8 @@ impl Plant {
     /// Breaks the state itself, where that is the fault.
     pub(super) fn spoil_state(self, switch: &mut Switch) {
         let change: fn(&mut serde_json::Value) = match self {
-            Self::MenuDeadlineForgotten => |state| {
-                let is_menu = |timer: &serde_json::Value| timer.pointer("/1/menu").is_some();
-                let timers = state.pointer_mut("/timers");
-                if let Some(timers) = timers.and_then(serde_json::Value::as_array_mut) {
-                    timers.retain(|timer| !is_menu(timer));
-                }
-            },
+            Self::MenuDeadlineForgotten => |state| disarm(state, "/1/menu"),
+            Self::LosersForgotten => |state| disarm(state, "/1/elsewhere"),
             // Every waiting call is taken for one that a seat rings for.
             Self::OfferForgotten => |state| {
                 for call in items(state, "/calls") {
@@ -387,6 +389,14 @@ impl Plant {
 fn seats_get(state: &mut serde_json::Value, key: &str, value: &serde_json::Value) {
     for seat in items(state, "/policy/seats") {
         seat[key] = value.clone();
+    }
+}
+
+/// No timer of this kind goes off.
+fn disarm(state: &mut serde_json::Value, kind: &str) {
+    let timers = state.pointer_mut("/timers");
+    if let Some(timers) = timers.and_then(serde_json::Value::as_array_mut) {
+        timers.retain(|timer| timer.pointer(kind).is_none());
     }
 }
 

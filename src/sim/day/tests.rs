@@ -70,6 +70,7 @@ planted! {
     planted_turned_queue_is_caught: QueueTurned,
     planted_marked_caller_who_is_not_offered_is_caught: MarkedNotOffered,
     planted_phone_that_rings_on_after_the_answer_is_caught: LoserRingsOn,
+    planted_phones_that_ring_on_beside_a_silent_winner_are_caught: LosersForgotten,
     planted_missed_call_of_a_seat_that_rang_beside_is_caught: LoserPunished,
     planted_spare_seat_that_is_kept_is_caught: SpareKept,
     planted_redial_without_its_place_is_caught: RedialForgotten,

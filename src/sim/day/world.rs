@@ -302,7 +302,7 @@ impl World {
     fn plant_state(&mut self) {
         let repeats = matches!(
             self.plant,
-            Some(Plant::MenuDeadlineForgotten | Plant::SpareKept)
+            Some(Plant::MenuDeadlineForgotten | Plant::LosersForgotten | Plant::SpareKept)
         );
         if let Some(plant) = self.plant
             && (repeats || (!self.planted && self.checker.waiting() >= 2))

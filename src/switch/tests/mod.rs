@@ -14,6 +14,7 @@ mod holding;
 mod joining;
 mod ledger;
 mod listening;
+mod losing;
 mod major;
 mod menus;
 mod offering;

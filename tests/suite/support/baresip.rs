@@ -126,7 +126,8 @@ impl Baresip {
         }
     }
 
-    fn log(&self) -> String {
+    /// What it wrote, with every SIP message.
+    pub fn log(&self) -> String {
         let bytes = std::fs::read(self.dir.path().join("output")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
