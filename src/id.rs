@@ -99,6 +99,18 @@ uuid_ids! {
     HandoverId,
 }
 
+impl CallId {
+    /// When it was made, to the millisecond, as its first bits say (RFC 9562, 5.7).
+    #[must_use]
+    pub fn made_at(self) -> Option<Timestamp> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        let micros = i64::try_from(seconds).ok()?.checked_mul(1_000_000)?;
+        Some(Timestamp::from_micros(
+            micros.checked_add(i64::from(nanos / 1_000))?,
+        ))
+    }
+}
+
 name_ids! {
     /// A configured carrier connection (中继).
     TrunkId,

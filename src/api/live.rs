@@ -67,6 +67,7 @@ async fn live(
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Feed {
     /// Cursor of the last event already seen; 0 = from the oldest kept.
     #[serde(default)]

@@ -20,6 +20,7 @@ mod serve;
 mod supervise;
 mod testing;
 mod trail;
+mod why;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ use crate::clock::Clock;
 use crate::id::CallId;
 use crate::store::journal::EventReader;
 use crate::store::records::Store;
-use crate::switch::{Command, CommandReply, Role, View};
+use crate::switch::{CallState, Command, CommandReply, Role, View};
 
 /// Bytes of a request body.
 const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -74,13 +75,35 @@ pub struct App {
 }
 
 impl App {
-    /// Submit a command in the caller's name.
+    /// Submit a command in the caller's name. A call that the switch has forgotten has ended all the same while there is a
+    /// record of it.
     async fn command(
         &self,
         caller: &Caller,
         command: Command,
     ) -> Result<Json<CommandReply>, Problem> {
-        Ok(Json(self.commands.submit(caller.actor(), command).await?))
+        let calls = command.open_calls();
+        let problem = match self.commands.submit(caller.actor(), command).await {
+            Ok(reply) => return Ok(Json(reply)),
+            Err(error) => Problem::from(error),
+        };
+        if problem.code == "unknown" {
+            for call in calls {
+                if let Some(ended) = self.ended_long_ago(call).await {
+                    return Err(ended);
+                }
+            }
+        }
+        Err(problem)
+    }
+
+    /// What the record says of a call's end.
+    async fn ended_long_ago(&self, call: CallId) -> Option<Problem> {
+        let record = self.store.record(call).await.ok().flatten()?;
+        let text = |path: &str| record.pointer(path).and_then(Value::as_str);
+        let (at, result, by) = (text("/end/at")?, text("/end/result")?, text("/end/by")?);
+        let detail = format!("call {call} has ended at {at} ({result}; by the {by})");
+        Some(Problem::ended(call, &detail))
     }
 
     /// A line in the audit list. The journal holds the command already, so a database that is down costs only the line.
@@ -96,12 +119,12 @@ impl App {
         caller.require(&[Role::Seat, Role::Supervisor])?;
         if caller.role == Role::Seat {
             let view = self.view.borrow();
-            let open = view
-                .calls
-                .iter()
-                .find(|open| open.call == call)
-                .ok_or_else(|| Problem::unknown("open call", call))?;
-            if open.seat != caller.seat {
+            let open = view.calls.iter().find(|open| open.call == call);
+            let open = open.filter(|open| open.state != CallState::Closing);
+            // The switch says whether another one has ended or never was.
+            if let Some(open) = open
+                && open.seat != caller.seat
+            {
                 let detail = format!(
                     "call {call} is not with {}; a supervisor may handle any call",
                     caller.name
@@ -148,23 +171,26 @@ pub fn openapi() -> Value {
     };
     for (path, item) in paths {
         let open = !path.starts_with("/api/v1/");
-        for operation in item
-            .as_object_mut()
-            .into_iter()
-            .flat_map(|item| item.values_mut())
-        {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
             if open {
                 operation["security"] = json!([]);
                 continue;
             }
             operation["security"] = json!([{ "token": [] }, { "session": [] }]);
-            for (status, why) in [
+            let mut refusals = vec![
                 ("401", "no token or session, or not a known one"),
                 (
                     "403",
                     "the role may not do this, or the request comes from another site",
                 ),
-            ] {
+            ];
+            if needs_open_call(path, method) {
+                refusals.push((
+                    "410",
+                    "the call has ended: when, how, and where its record is",
+                ));
+            }
+            for (status, why) in refusals {
                 operation["responses"][status] = json!({
                     "description": why,
                     "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
@@ -173,6 +199,21 @@ pub fn openapi() -> Value {
         }
     }
     document
+}
+
+/// Whether it commands a call that has not ended; what people write of it and modules report may come later.
+fn needs_open_call(path: &str, method: &str) -> bool {
+    let later = [
+        "dispatch",
+        "link",
+        "form",
+        "type",
+        "notes",
+        "major",
+        "steps/{step}",
+    ];
+    let rest = path.strip_prefix("/api/v1/calls/{call}/");
+    rest.is_some_and(|rest| !later.contains(&rest)) && ["post", "put", "delete"].contains(&method)
 }
 
 fn versioned() -> OpenApiRouter<Arc<App>> {
@@ -189,6 +230,7 @@ fn versioned() -> OpenApiRouter<Arc<App>> {
                 .merge(supervise::routes())
                 .merge(complaint::routes())
                 .merge(handover::routes())
+                .merge(why::routes())
                 .merge(live::routes()),
         )
         .merge(ops::routes())

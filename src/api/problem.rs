@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::commands::SubmitError;
+use crate::id::CallId;
 use crate::switch::CommandError;
 
 /// `application/problem+json`.
@@ -24,6 +25,10 @@ pub struct Problem {
     pub title: String,
     /// Why, and what to do.
     pub detail: String,
+    /// Where the record of the ended call is (410).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub record: Option<Box<str>>,
     /// The field of the body that is wrong (422).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
@@ -38,6 +43,7 @@ impl Problem {
             status: status.as_u16(),
             title: status.canonical_reason().unwrap_or("error").to_owned(),
             detail: detail.into(),
+            record: None,
             field: None,
         }
     }
@@ -56,6 +62,20 @@ impl Problem {
     #[must_use]
     pub fn unknown(what: &str, id: impl std::fmt::Display) -> Self {
         Self::new(StatusCode::NOT_FOUND, "unknown", format!("no {what} {id}"))
+    }
+
+    /// 410: the call has ended; how and when is in `detail`, all of it in its record.
+    #[must_use]
+    pub fn ended(call: CallId, detail: &str) -> Self {
+        let record = format!("/api/v1/records/{call}");
+        Self {
+            record: Some(record.clone().into_boxed_str()),
+            ..Self::new(
+                StatusCode::GONE,
+                "ended",
+                format!("{detail}; its record is at {record}"),
+            )
+        }
     }
 
     /// 422 naming the field.
@@ -155,6 +175,7 @@ impl From<SubmitError> for Problem {
         let detail = error.to_string();
         match error {
             SubmitError::Refused(refusal) => match refusal {
+                CommandError::Ended { call, .. } => Self::ended(call, &detail),
                 CommandError::Unknown { .. } => Self::new(StatusCode::NOT_FOUND, "unknown", detail),
                 CommandError::WrongState { .. } => {
                     Self::new(StatusCode::CONFLICT, "wrong_state", detail)

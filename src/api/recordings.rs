@@ -138,6 +138,7 @@ impl Playbacks {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Which {
     /// One of the record's recordings; a call that went on after a restart has several. Else the newest.
     recording: Option<String>,
@@ -151,6 +152,7 @@ impl Which {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Wanted {
     /// Points per track, 10-4000.
     #[serde(default = "points")]

@@ -30,6 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Search {
     /// Only calls of this number, in E.164 form.
     #[serde(default)]
@@ -77,6 +78,7 @@ async fn record(
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Deliveries {
     /// Only of this call.
     #[serde(default)]
@@ -145,6 +147,7 @@ async fn send_again(
 }
 
 #[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Audited {
     /// Only entries about this subject, such as a call's id.
     #[serde(default)]

@@ -199,7 +199,9 @@ impl Call {
     pub fn offer_mut(&mut self, leg: LegId) -> Option<&mut Offer> {
         let offers = match &mut self.phase {
             Phase::Unanswered(unanswered) => unanswered.offers.as_mut_slice(),
-            Phase::InMenu(_) | Phase::Talking(_) | Phase::Closing(_) => &mut [],
+            Phase::InMenu(_) | Phase::Dialling(_) | Phase::Talking(_) | Phase::Closing(_) => {
+                &mut []
+            }
         };
         let mut rung = offers.iter_mut().chain(&mut self.losing);
         rung.find(|offer| offer.leg == leg)

@@ -19,6 +19,7 @@ mod parts;
 mod publish;
 mod screened;
 mod why;
+mod why_seat;
 
 pub use form::{
     Contact, FormRevision, Person, RecordedComplaint, RecordedForm, RecordedMajor, RecordedNote,
@@ -35,6 +36,7 @@ pub use parts::{
 };
 pub use publish::{DeliveryType, publish};
 pub use why::{Because, What, Why};
+pub use why_seat::WhySeat;
 
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::id::{CallId, SeatId};
-use crate::switch::{Event, EventKind, Held, HeldSeat, Rule};
+use crate::switch::{Behind, Event, EventKind, Held, HeldSeat, Rule};
 use crate::time::Timestamp;
 
 /// One thing that can be told.
@@ -35,6 +35,10 @@ pub enum What {
     },
     /// A seat answered.
     Answered { seat: SeatId },
+    /// It stands behind calls that came later.
+    Behind { why: Behind },
+    /// The seat is free and nobody waits.
+    NobodyWaits,
 }
 
 /// Folds the Events of a centre into the reasons of one call.
@@ -84,9 +88,12 @@ impl Why {
             self.seats.insert(seat.clone(), state);
         } else if let EventKind::OfferDecided { .. } = &event.kind {
             self.decided(event, own);
-        } else if let EventKind::QueueEntered { queue, .. } = &event.kind
+        } else if let EventKind::QueueEntered { queue, behind, .. } = &event.kind
             && own
         {
+            if let Some(why) = *behind {
+                self.say(event.at, What::Behind { why });
+            }
             self.waits = Some(queue.to_string());
             self.open_since = Some(event.at);
         } else if let EventKind::QueueLeft { .. } = &event.kind
@@ -221,6 +228,8 @@ impl What {
                 None => format!("坐席 {seat} {}", state_words(state).0),
             },
             Self::Answered { seat } => format!("坐席 {seat} 摘机"),
+            Self::Behind { why } => format!("排在后来的呼叫之后：{}", behind_words(*why).0),
+            Self::NobodyWaits => String::from("坐席空闲，没有呼叫在等待"),
         }
     }
 
@@ -247,7 +256,24 @@ impl What {
                 None => format!("seat {seat} {}", state_words(state).1),
             },
             Self::Answered { seat } => format!("seat {seat} answered"),
+            Self::Behind { why } => {
+                format!("it stands behind later calls: {}", behind_words(*why).1)
+            }
+            Self::NobodyWaits => String::from("the seat is free and nobody waits"),
         }
+    }
+}
+
+const fn behind_words(why: Behind) -> (&'static str, &'static str) {
+    match why {
+        Behind::Share => (
+            "该号码短时间内多次呼入且无对应事件，后移 90 秒",
+            "its number takes more than its share without an incident, 90 s",
+        ),
+        Behind::Verdict => (
+            "该号码已确认骚扰，后移 10 秒",
+            "its number is confirmed to harass, 10 s",
+        ),
     }
 }
 

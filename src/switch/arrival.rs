@@ -271,6 +271,11 @@ impl Switch {
             restored: again,
             entered: 0,
         });
+        let behind = if again {
+            None
+        } else {
+            self.stands_behind(call)
+        };
         let position = self.position(call).unwrap_or(0);
         // At the end it moves nobody.
         let last = usize::try_from(position).is_ok_and(|p| p + 1 == self.queue.entries().len());
@@ -282,6 +287,7 @@ impl Switch {
                 queue,
                 position,
                 again,
+                behind,
             },
         );
         self.arm_relax(call);

@@ -14,6 +14,9 @@ impl Switch {
         by: &Actor,
         command: &Command,
     ) -> Result<CommandReply, CommandError> {
+        for call in command.open_calls() {
+            self.check_open(call)?;
+        }
         match command {
             Command::SeatReady { seat } => self.seat_ready(by, seat),
             Command::SeatNotReady { seat, reason } => self.seat_not_ready(by, seat, reason),
@@ -97,7 +100,7 @@ impl Switch {
                     self.wrong_call_state(call, "a waiting caller is never ended; answer it")
                 );
             }
-            Phase::Closing(_) => return Err(self.wrong_call_state(call, "nothing is left to end")),
+            Phase::Closing(_) => return Err(self.ended_call(call)),
             Phase::Dialling(_) | Phase::Talking(_) => {}
         }
         self.given(by, Some(call), "hang_up");
@@ -197,6 +200,20 @@ impl Switch {
             ));
         }
         panic!("planted by a command on call {call}");
+    }
+
+    /// It is open; or it has ended, and how; or it never was.
+    fn check_open(&self, call: CallId) -> Result<(), CommandError> {
+        match self.calls.get(&call) {
+            Some(open) if !open.is_closing() => Ok(()),
+            None if !self.past.contains_key(&call) => Err(unknown_call(call)),
+            Some(_) | None => Err(self.ended_call(call)),
+        }
+    }
+
+    pub(super) fn ended_call(&self, call: CallId) -> CommandError {
+        let end = self.ends.get(&call).cloned().map(Box::new);
+        CommandError::Ended { call, end }
     }
 
     pub(super) fn check_known_call(&self, call: CallId) -> Result<(), CommandError> {

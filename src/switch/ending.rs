@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::timers::TimerKey;
-use super::{AlarmCode, EventKind, MediaCommand, Outcome, RecordingEvent, Switch};
+use super::{AlarmCode, CallEnd, EventKind, MediaCommand, Outcome, RecordingEvent, Switch};
 use crate::acd::Duty;
 use crate::call::{
     Arrival, Call, Capture, Cause, Closing, DialogState, Ingress, Leg, LegCommand, LegEvent, Party,
@@ -148,9 +148,17 @@ impl Switch {
                 by: by.to_owned(),
             },
         );
+        let (at, by) = (self.now, by.to_owned());
+        let end = CallEnd {
+            at,
+            outcome,
+            cause,
+            by: by.clone(),
+        };
+        self.ends.insert(call, end);
         self.close(call, outcome, cause);
         if let Some(host) = host {
-            self.end_if_alone(host, cause, by);
+            self.end_if_alone(host, cause, &by);
         }
     }
 
@@ -361,6 +369,7 @@ impl Switch {
             if let Some(oldest) = self.past_order.pop_front() {
                 self.past.remove(&oldest);
                 self.sheets.forget(oldest);
+                self.ends.remove(&oldest);
             }
         }
     }

@@ -40,6 +40,26 @@ pub enum Outcome {
     NotReached,
 }
 
+/// Why a call stands behind its turn.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Behind {
+    /// Its number takes more than its share without an incident.
+    Share,
+    /// A person confirmed that its number harasses.
+    Verdict,
+}
+
+/// How and when a call ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallEnd {
+    pub at: Timestamp,
+    pub outcome: Outcome,
+    pub cause: Cause,
+    /// `caller`, `seat`, `third`, `network`, `system`.
+    pub by: String,
+}
+
 /// A free seat that was not offered a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldSeat {
@@ -117,6 +137,9 @@ pub enum EventKind {
         queue: QueueId,
         position: u32,
         again: bool,
+        /// Why it stands behind calls that came later.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        behind: Option<Behind>,
     },
     #[serde(rename = "queue.left")]
     QueueLeft {

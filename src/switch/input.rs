@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::complaint::Grievance;
-use super::event::AlarmCode;
+use super::event::{AlarmCode, CallEnd, Outcome};
 use super::policy::Policy;
 use crate::call::{Arrival, Complaint, FormChange, LegEvent, Mode};
 use crate::geo::{Datum, LatLon};
@@ -443,6 +443,52 @@ pub enum Destination {
     Queue(QueueId),
 }
 
+impl Command {
+    /// The calls that must be open for it; the other commands may come after the end.
+    #[must_use]
+    pub fn open_calls(&self) -> Vec<CallId> {
+        match self {
+            Self::HangUp { call }
+            | Self::AddParty { call, .. }
+            | Self::RemoveParty { call, .. }
+            | Self::Listen { call, .. }
+            | Self::StopListening { call, .. }
+            | Self::Hold { call }
+            | Self::Resume { call }
+            | Self::GiveAdvice { call, .. }
+            | Self::RequestAssist { call }
+            | Self::CancelAssist { call }
+            | Self::AcceptAssist { call, .. }
+            | Self::Reassign { call, .. }
+            | Self::Prioritise { call, .. } => vec![*call],
+            Self::Join { call, with } => vec![*call, *with],
+            Self::SeatReady { .. }
+            | Self::SeatNotReady { .. }
+            | Self::SignOut { .. }
+            | Self::CallBackNow { .. }
+            | Self::CloseCallBack { .. }
+            | Self::ProposeVerdict { .. }
+            | Self::ConfirmVerdict { .. }
+            | Self::LiftVerdict { .. }
+            | Self::Dial { .. }
+            | Self::Link { .. }
+            | Self::FillForm { .. }
+            | Self::Classify { .. }
+            | Self::AddNote { .. }
+            | Self::MarkMajor { .. }
+            | Self::TickStep { .. }
+            | Self::OpenComplaint { .. }
+            | Self::CloseComplaint { .. }
+            | Self::LiftHold { .. }
+            | Self::HandOver { .. }
+            | Self::TakeOverShift { .. }
+            | Self::Acknowledge { .. }
+            | Self::Dispatch { .. }
+            | Self::PlantPanic { .. } => Vec::new(),
+        }
+    }
+}
+
 /// What a dispatch module did (WS/T 451 7.2.2). Reassigning and cancelling need a reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "report", rename_all = "snake_case")]
@@ -495,6 +541,19 @@ pub enum CommandReply {
     },
 }
 
+fn told(end: Option<&CallEnd>) -> String {
+    end.map_or_else(String::new, |end| {
+        let outcome = match end.outcome {
+            Outcome::Answered => "answered",
+            Outcome::Abandoned => "abandoned",
+            Outcome::Lost => "lost",
+            Outcome::RefusedCapacity => "refused for lack of room",
+            Outcome::NotReached => "not reached",
+        };
+        format!(" at {} ({outcome}; by the {})", end.at.rfc3339(), end.by)
+    })
+}
+
 /// Why a command was refused. Nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "code", rename_all = "snake_case")]
@@ -502,6 +561,13 @@ pub enum CommandError {
     /// 404
     #[error("no {what} {id}")]
     Unknown { what: String, id: String },
+    /// 410
+    #[error("call {call} has ended{}", told(end.as_deref()))]
+    Ended {
+        call: CallId,
+        /// Absent when it is no longer remembered.
+        end: Option<Box<CallEnd>>,
+    },
     /// 409
     #[error("{what} is {state}; {hint}")]
     WrongState {

@@ -66,11 +66,7 @@ impl Switch {
             });
         }
         let Some(guest) = self.calls.get(&with) else {
-            return Err(if self.past.contains_key(&with) {
-                self.wrong_call_state(with, "the call has ended")
-            } else {
-                unknown_call(with)
-            });
+            return Err(unknown_call(with));
         };
         let joined = match &guest.phase {
             Phase::Dialling(_) => {
@@ -81,12 +77,17 @@ impl Switch {
                 let hint = "wait for the queue, its caller still chooses in a menu";
                 return Err(self.wrong_call_state(with, hint));
             }
-            Phase::Unanswered(_) => false,
-            Phase::Talking(talking) => talking.join != Join::Apart,
-            Phase::Closing(_) => return Err(self.wrong_call_state(with, "the call has ended")),
+            Phase::Unanswered(_) => Join::Apart,
+            Phase::Talking(talking) => talking.join.clone(),
+            Phase::Closing(_) => return Err(self.ended_call(with)),
         };
-        if joined {
-            return Err(self.wrong_call_state(with, "it is joined to another call already"));
+        if let Join::Guest { host } = joined {
+            let hint = format!("it is joined to call {host} already");
+            return Err(self.wrong_call_state(with, &hint));
+        }
+        if let Join::Host { .. } = joined {
+            let hint = "other calls are joined to it already; join this one to it instead";
+            return Err(self.wrong_call_state(with, hint));
         }
         if guest.caller_leg.is_none() {
             return Err(self.wrong_call_state(with, "its caller has left"));

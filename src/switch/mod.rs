@@ -66,7 +66,7 @@ use crate::time::Timestamp;
 pub use crate::acd::{Held, Rule, SeatRole, Strategy};
 pub use complaint::{Grievance, complaints_of};
 pub use effect::{Effect, MediaCommand, Question, Sound};
-pub use event::{AlarmCode, Event, EventKind, HeldSeat, Outcome};
+pub use event::{AlarmCode, Behind, CallEnd, Event, EventKind, HeldSeat, Outcome};
 pub use handover::{Handover, OpenItems};
 pub use hearing::prompts_played;
 pub use input::{
@@ -111,6 +111,9 @@ pub struct Switch {
     /// Settled calls and their last callseq.
     past: BTreeMap<CallId, u64>,
     past_order: VecDeque<CallId>,
+    /// How they and the closing ones ended.
+    #[serde(default)]
+    ends: BTreeMap<CallId, CallEnd>,
     /// Settled calls that a restart ended, while their INVITE is remembered: should it come again, they go on.
     #[serde(default)]
     restarted: BTreeMap<CallId, Call>,
@@ -182,6 +185,7 @@ impl Switch {
             ending: BTreeMap::new(),
             past: BTreeMap::new(),
             past_order: VecDeque::new(),
+            ends: BTreeMap::new(),
             restarted: BTreeMap::new(),
             recent: BTreeMap::new(),
             recent_order: VecDeque::new(),

@@ -85,6 +85,7 @@ impl Switch {
         }) else {
             return self.misfit("flaw.reopened_unknown_call");
         };
+        self.ends.remove(&call);
         // Media and modules know the leg by the id that the shell made.
         let made = arrival.call;
         let arrival = Arrival {

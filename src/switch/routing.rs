@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::timers::TimerKey;
-use super::{EventKind, HeldSeat, Policy, Switch};
+use super::{Behind, EventKind, HeldSeat, Policy, Switch};
 use crate::acd::routing::Choice;
 use crate::acd::{
     Candidate, Identity, Need, Order, Rule, SeatRole, Strategy, Table, Waiting, choose,
@@ -265,6 +265,16 @@ impl Switch {
             self.queue.disinherit(&identity);
             self.queue_moved = true;
         }
+    }
+
+    /// Why a call that enters the queue stands behind later ones.
+    pub(super) fn stands_behind(&self, call: CallId) -> Option<Behind> {
+        let identity = self.identity_of(call)?;
+        if self.callers.over_share(&identity, self.now).is_some() {
+            return Some(Behind::Share);
+        }
+        let caller = &self.calls.get(&call)?.caller;
+        (self.behind(caller) > Millis(0)).then_some(Behind::Verdict)
     }
 
     /// The call is over.

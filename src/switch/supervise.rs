@@ -89,7 +89,9 @@ impl Switch {
                 });
             });
         if waits.is_some() {
-            return self.seat_answered(call, leg, seat);
+            self.seat_answered(call, leg, seat);
+            // His line has been heard before.
+            return self.release_losers(call);
         }
         self.replace_seat(call, leg, seat);
         self.end_hold(call, "taken_over");

@@ -240,6 +240,24 @@ pub enum SeatState {
     Unreachable,
 }
 
+impl SeatState {
+    /// As Events name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SignedOut => "signed_out",
+            Self::NotReady => "not_ready",
+            Self::Ready => "ready",
+            Self::Reserved => "reserved",
+            Self::Ringing => "ringing",
+            Self::Talking => "talking",
+            Self::WrapUp => "wrap_up",
+            Self::Listening => "listening",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
 /// One configured seat.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct SeatView {

@@ -1,6 +1,7 @@
 //! The HTTP API: who may do what, what is refused and how, what is streamed, what leaves a trace.
 
 mod browser;
+mod ended;
 mod forms;
 mod hostile;
 mod listener;
@@ -9,3 +10,4 @@ mod matrix;
 mod recordings;
 mod refusals;
 mod streams;
+mod why;

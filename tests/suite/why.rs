@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use firstring::call::{
     AnswerPolicy, Arrival, Cause, DialogState, Ingress, LegCommand, LegEvent, Target,
 };
-use firstring::call_record::{What, Why};
+use firstring::call_record::{What, Why, WhySeat};
 use firstring::id::{CallId, CommandId, LegId, QueueId, SeatId, TrunkId};
 use firstring::switch::{
-    Actor, CallBackRules, Centre, Command, Effect, Event, Held, Input, InputKind, Policy,
+    Actor, Behind, CallBackRules, Centre, Command, Effect, Event, Held, Input, InputKind, Policy,
     QueuePolicy, Rule, SeatLink, SeatPolicy, SeatRole, Strategy, Switch, Timers, TrunkPolicy,
 };
 use firstring::time::{Millis, Timestamp};
@@ -331,4 +331,65 @@ fn seat_that_rings_beside_another_is_told() {
     bench.picks_up("802");
     let seat = SeatId::from("802");
     bench.says(call, &What::Answered { seat });
+}
+
+#[test]
+fn call_of_a_number_over_its_share_is_told_that_it_stands_behind() {
+    let mut bench = Bench::new();
+    bench.registers("801");
+    let trunk = Ingress::Trunk(TrunkId::from("main"));
+    bench.calls_from(trunk.clone(), "13900139000");
+    bench.picks_up("801");
+    let mut call = None;
+    for _ in 0..5 {
+        call = Some(bench.calls_from(trunk.clone(), "13900139000").0);
+    }
+    let what = What::Behind { why: Behind::Share };
+    bench.says(call.unwrap(), &what);
+    assert!(what.zh().contains("后移 90 秒") && what.en().contains("90 s"));
+}
+
+impl Bench {
+    fn why_seat(&self, seat: &str, waits: bool) -> Vec<What> {
+        let state = String::from("signed_out");
+        let mut why = WhySeat::new(SeatId::from(seat), state, None);
+        self.events.iter().for_each(|event| why.take(event));
+        let told = why.finish(waits, self.now);
+        told.into_iter().map(|(_, because)| because.what).collect()
+    }
+}
+
+#[test]
+fn free_seat_is_told_what_held_it_back_and_who_came_first() {
+    let mut bench = Bench::new();
+    bench.registers("802");
+    bench.registers("801");
+    assert_eq!(bench.why_seat("801", false), [What::NobodyWaits]);
+    bench.calls("child");
+    bench.calls("main");
+    bench.picks_up("802");
+    assert_eq!(
+        bench.why_seat("801", true)[..2],
+        [held("801", Held::Skill), rung("801", Rule::OnlyFit)]
+    );
+    let mut bench = Bench::new();
+    bench.registers("802");
+    bench.registers("801");
+    bench.registers("901");
+    bench.calls("all");
+    let told = bench.why_seat("901", true);
+    assert_eq!(told[0], held("901", Held::Role), "{told:?}");
+    assert_eq!(
+        told[0].zh(),
+        "坐席 901 空闲而未被呼叫：班长在有调度员当班时后备"
+    );
+}
+
+#[test]
+fn seat_that_is_not_free_is_told_what_it_does() {
+    let bench = Bench::new();
+    assert_eq!(
+        bench.why_seat("801", true),
+        [off("801", "signed_out", None)]
+    );
 }

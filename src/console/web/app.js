@@ -6,6 +6,7 @@ import { drawMarks, labels, markButton, refreshMarks } from '/marks.js';
 import { playOrPause, redraw, refresh } from '/record.js';
 import { assistance, orders, partyName, supervision } from '/supervise.js';
 import { other, swap, t } from '/text.js';
+import { whyCall, whySeat } from '/why.js';
 
 let view = null, me = { role: 'seat', seat: null };
 const leads = () => me.role === 'supervisor' || me.role === 'admin';
@@ -49,7 +50,7 @@ const listening = (c) => (!leads() || c.state === 'closing' ? [] : supervision(c
 function waitingRow(c) {
   return el('div', { className: 'row' }, timer(c.received_at, 8, 10), who(c), el('span', { className: 'dim small grow', textContent: [c.called, c.trunk].filter(Boolean).join(' · ') }),
     ...labels(c), c.wait_exceeded ? tag(t().exceeded, 'hot') : null, c.position != null ? tag(t().ahead(c.position)) : null,
-    tag(c.seat ? `${t().call[c.state]} ${c.seat}` : t().call[c.state], 'blue'), ...(leads() ? orders(c, view.seats) : []), ...listening(c));
+    tag(c.seat ? `${t().call[c.state]} ${c.seat}` : t().call[c.state], 'blue'), whyCall(c, name(c)), ...(leads() ? orders(c, view.seats) : []), ...listening(c));
 }
 function talkRow(c) {
   const closing = c.state === 'closing';
@@ -81,6 +82,7 @@ function seatCard(s) {
     if (['ready', 'not_ready', 'wrap_up', 'talking'].includes(s.state)) acts.push(button('sign_out', t().sign_out, () => ask({ title: t().ask_sign_out(s.seat), yes: t().sign_out, run: () => api('POST', `/seats/${s.seat}/sign_out`) })));
     else if (s.state === 'signed_out' && s.registered) acts.push(button('ready', t().ready, () => command('POST', `/seats/${s.seat}/ready`)));
   }
+  if (s.state === 'ready') acts.push(whySeat(s));
   return el('div', { className: `seat ${tones[s.state]} ${s.seat === me.seat ? 'own' : ''}` }, el('span', {}, el('b', { textContent: s.seat }), s.supervisor ? tag(t().supervisor) : null), timer(s.state === 'signed_out' ? 0 : s.since),
     el('span', { className: `word ${tones[s.state]}`, textContent: t().state[s.state] + (s.reason && s.state !== 'signed_out' ? ` (${s.reason})` : '') }), acts.length ? el('div', { className: 'acts' }, acts) : null);
 }

@@ -289,3 +289,114 @@ fn planted_panic_is_refused_unless_faults_are_admitted() {
     }));
     assert!(panicked.is_err());
 }
+
+/// Every command that needs an open call.
+fn commands_on(call: CallId, open: CallId, leg: LegId) -> Vec<Command> {
+    let seat = SeatId::from("901");
+    vec![
+        Command::HangUp { call },
+        Command::AddParty {
+            call,
+            number: String::from("110"),
+            role: String::from("110"),
+        },
+        Command::RemoveParty { call, leg },
+        Command::Join { call, with: open },
+        Command::Join {
+            call: open,
+            with: call,
+        },
+        Command::Listen {
+            call,
+            seat: seat.clone(),
+            mode: Mode::Listen,
+        },
+        Command::StopListening {
+            call,
+            seat: seat.clone(),
+        },
+        Command::Hold { call },
+        Command::Resume { call },
+        Command::GiveAdvice { call, on: true },
+        Command::RequestAssist { call },
+        Command::CancelAssist { call },
+        Command::AcceptAssist {
+            call,
+            seat: seat.clone(),
+            mode: Mode::Listen,
+        },
+        Command::Reassign {
+            call,
+            to: Destination::Seat(seat),
+        },
+        Command::Prioritise {
+            call,
+            ahead: Millis(60_000),
+        },
+    ]
+}
+
+#[test]
+fn each_command_on_an_ended_call_is_told_how_it_ended_and_on_no_call_that_there_is_none() {
+    let mut rig = Rig::new();
+    rig.registers("901");
+    let (open, _, leg) = rig.talk("801");
+    let (call, _, second) = rig.talk("802");
+    rig.pass(5_000);
+    let at = rig.now;
+    rig.hangs_up(second);
+    let by = Actor::Supervisor(SeatId::from("901"));
+    for settled in [false, true] {
+        if settled {
+            rig.seals(call);
+        }
+        for command in commands_on(call, open, leg) {
+            let Err(CommandError::Ended {
+                call: of,
+                end: Some(end),
+            }) = rig.command(by.clone(), command.clone())
+            else {
+                panic!("{command:?} is not told that the call has ended");
+            };
+            assert_eq!((of, end.at), (call, at));
+            assert_eq!((end.outcome, end.by.as_str()), (Outcome::Answered, "seat"));
+            let said = CommandError::Ended {
+                call,
+                end: Some(end),
+            };
+            let words = format!("at {} (answered; by the seat)", at.rfc3339());
+            assert!(said.to_string().ends_with(&words), "{said}");
+        }
+    }
+    let nowhere = CallId(rig.id());
+    for command in commands_on(nowhere, open, leg) {
+        let reply = rig.command(by.clone(), command.clone());
+        assert!(
+            matches!(reply, Err(CommandError::Unknown { .. })),
+            "{command:?} gave {reply:?}"
+        );
+    }
+}
+
+#[test]
+fn the_second_of_two_supervisors_is_told_what_the_first_has_done() {
+    let mut rig = Rig::new();
+    let (host, _, _) = rig.talk("801");
+    let (other, _, _) = rig.talk("802");
+    let (guest, _) = rig.arrives();
+    let user = |name: &str| Actor::User(String::from(name));
+    let join = |call, with| Command::Join { call, with };
+    rig.command(user("wang"), join(host, guest)).unwrap();
+    let reply = rig.command(user("li"), join(other, guest));
+    let Err(CommandError::WrongState { hint, .. }) = reply else {
+        panic!("{reply:?}");
+    };
+    assert_eq!(hint, format!("it is joined to call {host} already"));
+    rig.command(user("wang"), Command::HangUp { call: other })
+        .unwrap();
+    let reply = rig.command(user("li"), Command::HangUp { call: other });
+    assert!(matches!(
+        reply,
+        Err(CommandError::Ended { end: Some(_), .. })
+    ));
+}

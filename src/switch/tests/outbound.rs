@@ -28,6 +28,7 @@ fn dialled(rig: &mut Rig) -> (CallId, LegId, LegId) {
 fn code(error: CommandError) -> &'static str {
     match error {
         CommandError::Unknown { .. } => "unknown",
+        CommandError::Ended { .. } => "ended",
         CommandError::WrongState { .. } => "wrong_state",
         CommandError::BadField { .. } => "bad_field",
         CommandError::NotAllowed { .. } => "not_allowed",

@@ -109,6 +109,8 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         r#"{"report":"cancelled","order_id":"1","reason":"无人"}"#,
         "module",
     ),
+    ("GET", "/api/v1/calls/{call}/why", "", "seat supervisor"),
+    ("GET", "/api/v1/seats/{seat}/why", "", "seat supervisor"),
     ("GET", "/api/v1/call_backs", "", "seat supervisor"),
     (
         "POST",
@@ -241,7 +243,7 @@ const OPEN: &[&str] = &["/health", "/metrics"];
 
 /// `{}` filled with things that exist and that seat 801 may touch.
 fn filled(path: &str, desk: &Desk, recorded: &str) -> String {
-    let call = if path.contains("record") {
+    let call = if path.contains("record") || path.ends_with("/calls/{call}/why") {
         recorded.to_owned()
     } else {
         desk.talking.to_string()

@@ -194,6 +194,7 @@ pub fn answered(n: u64, caller: &str) -> Script {
                 queue: QueueId::from("120"),
                 position: 0,
                 again: false,
+                behind: None,
             },
         )
         .push(
@@ -385,6 +386,7 @@ pub fn abandoned(n: u64, caller: &str) -> Script {
                 queue: QueueId::from("120"),
                 position: 3,
                 again: false,
+                behind: None,
             },
         )
         .push(
