@@ -112,7 +112,6 @@ impl Switch {
         if self.calls.get(&call).is_none_or(|c| c.is_closing()) {
             return self.misfit("flaw.call_ended_twice");
         }
-        self.forget_hold(call);
         let host = self.part(call);
         self.part_guests(call);
         self.dismiss_parties(call, cause);
@@ -164,7 +163,6 @@ impl Switch {
 
     fn close(&mut self, call: CallId, outcome: Outcome, cause: Cause) {
         let at = self.now;
-        // What parted from it may have held it once more.
         self.forget_hold(call);
         let Some(open) = self.call_mut(call) else {
             return;

@@ -251,8 +251,9 @@ impl Switch {
     }
 
     fn identity_of(&self, call: CallId) -> Option<Identity> {
-        let caller = &self.calls.get(&call)?.caller;
-        Identity::of(caller, &self.policy.shared_numbers)
+        // Whom a seat calls has not come in: no redial, no turn, no share.
+        let open = self.calls.get(&call).filter(|c| c.outbound.is_none())?;
+        Identity::of(&open.caller, &self.policy.shared_numbers)
     }
 
     /// A seat picked up: the caller had its turn.

@@ -503,8 +503,11 @@ impl World {
             70..85 => self.commands(length, by.clone(), Command::HangUp { call }),
             85..90 => self.plan_far(length, leg, FarAct::Break),
             90..95 => self.plan_far(length, leg, FarAct::Vanish),
-            // The caller's patience ends it.
-            _ => {}
+            // The caller's patience ends it; where there is none, the seat's.
+            _ => {
+                let long = Millis(length.0 + PATIENCE_MAX.0);
+                self.commands(long, by.clone(), Command::HangUp { call });
+            }
         }
         // Seats whose callers have left do not talk for ever.
         self.plan_far(PATIENCE_MAX, leg, FarAct::HangUp);
