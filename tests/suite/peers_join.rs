@@ -298,7 +298,7 @@ async fn joined_caller_whose_seat_hangs_up_rings_again_and_a_join_with_an_ended_
     both_hear(late, &two.seat, OTHER_HZ).await;
     assert_unbroken(&late.heard());
     let (status, reply) = join(&mut two.server, &guest, &host).await;
-    assert_eq!((status, &reply["code"]), (409, &json!("wrong_state")));
+    assert_eq!((status, &reply["code"]), (410, &json!("ended")));
     two.second.0.go_on();
     two.second.0.finished().await;
     quiet(&mut two.server).await;
