@@ -215,6 +215,7 @@ pub enum SeatTone {
     Hush,
     RingBack,
     /// One that ends by itself: the third party could not be reached, or a star code was heard.
+    #[serde(alias = "failed")]
     Once {
         play: PlayId,
     },

@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 /// What is open in the centre now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct OpenItems {
-    /// Open calls that a seat answered, the shelved ones among them.
+    /// Open calls that a seat answered.
     pub calls: Vec<CallId>,
     pub call_backs: Vec<CallBackId>,
     pub complaints: Vec<ComplaintId>,

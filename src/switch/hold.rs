@@ -99,7 +99,7 @@ impl Switch {
         self.arm(TimerKey::HoldReminder(call), span);
     }
 
-    /// The caller talks again, or waits: `why` is `command`, `phone`, `joined`, `taken_over`, `seat_left`, `shelved`, `queue`.
+    /// The caller talks again, or waits: `why` is `command`, `phone`, `joined`, `taken_over`, `seat_left`, `queue`.
     pub(super) fn end_hold(&mut self, call: CallId, why: &str) {
         let Some(hold) = self.forget_hold(call) else {
             return;

@@ -27,8 +27,6 @@ pub(super) const STAR_HINTS: [&str; 2] = [UNKNOWN, REFUSED];
 pub struct StarCode {
     /// Two digits, dialled after `*`.
     pub code: &'static str,
-    /// The command's name, as it stands in `command.given`.
-    pub name: &'static str,
     /// What follows the code before `#`.
     pub argument: Option<&'static str>,
     command: fn(&Switch, &Keyed<'_>) -> Option<Command>,
@@ -36,59 +34,49 @@ pub struct StarCode {
 
 /// All codes.
 pub const STAR_CODES: &[StarCode] = &[
-    code("10", "seat_ready", None, |_, by| {
+    code("10", None, |_, by| {
         Some(Command::SeatReady { seat: by.seat() })
     }),
-    code("11", "seat_not_ready", None, |_, by| by.away("离席")),
-    code("12", "seat_not_ready", None, |_, by| by.away("就餐")),
-    code("13", "seat_not_ready", None, |_, by| by.away("培训")),
-    code("14", "sign_out", None, |_, by| {
+    code("11", None, |_, by| by.away("离席")),
+    code("12", None, |_, by| by.away("就餐")),
+    code("13", None, |_, by| by.away("培训")),
+    code("14", None, |_, by| {
         Some(Command::SignOut { seat: by.seat() })
     }),
-    code("20", "hold", None, |_, by| {
-        Some(Command::Hold { call: by.call })
-    }),
-    code("21", "resume", None, |_, by| {
-        Some(Command::Resume { call: by.call })
-    }),
-    code("30", "add_party", Some("number"), |_, by| by.party("other")),
-    code("31", "add_party", Some("number"), |_, by| {
-        by.party("doctor")
-    }),
-    code("39", "remove_party", None, |switch, by| {
+    code("20", None, |_, by| Some(Command::Hold { call: by.call })),
+    code("21", None, |_, by| Some(Command::Resume { call: by.call })),
+    code("30", Some("number"), |_, by| by.party("other")),
+    code("31", Some("number"), |_, by| by.party("doctor")),
+    code("39", None, |switch, by| {
         let leg = switch.newest_third(by.call)?;
         Some(Command::RemoveParty { call: by.call, leg })
     }),
-    code("60", "propose_verdict", None, |_, by| {
+    code("60", None, |_, by| {
         Some(Command::ProposeVerdict {
             call: by.call,
             reason: String::from("按键标记"),
         })
     }),
-    code("70", "request_assist", None, |_, by| {
+    code("70", None, |_, by| {
         Some(Command::RequestAssist { call: by.call })
     }),
-    code("71", "cancel_assist", None, |_, by| {
+    code("71", None, |_, by| {
         Some(Command::CancelAssist { call: by.call })
     }),
-    code("80", "listen", None, |_, by| by.listens(Mode::Listen)),
-    code("81", "whisper", None, |_, by| by.listens(Mode::Whisper)),
-    code("82", "barge", None, |_, by| by.listens(Mode::Barge)),
-    code("83", "take_over", None, |_, by| by.listens(Mode::TakeOver)),
-    code("99", "hang_up", None, |_, by| {
-        Some(Command::HangUp { call: by.call })
-    }),
+    code("80", None, |_, by| by.listens(Mode::Listen)),
+    code("81", None, |_, by| by.listens(Mode::Whisper)),
+    code("82", None, |_, by| by.listens(Mode::Barge)),
+    code("83", None, |_, by| by.listens(Mode::TakeOver)),
+    code("99", None, |_, by| Some(Command::HangUp { call: by.call })),
 ];
 
 const fn code(
     code: &'static str,
-    name: &'static str,
     argument: Option<&'static str>,
     command: fn(&Switch, &Keyed<'_>) -> Option<Command>,
 ) -> StarCode {
     StarCode {
         code,
-        name,
         argument,
         command,
     }

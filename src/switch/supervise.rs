@@ -94,7 +94,6 @@ impl Switch {
             return self.release_losers(call);
         }
         self.replace_seat(call, leg, seat);
-        self.end_hold(call, "taken_over");
         if let Some((from, leg)) = from {
             self.release(call, leg, Cause::Withdrawn);
             self.say_seat_released(call, leg, &from, Cause::Withdrawn);
@@ -110,9 +109,7 @@ impl Switch {
             "flaw.supervisor_took_over_unheard",
             crate::acd::Duty::picked_up,
         );
-        if self.calls.get(&call).is_some_and(|c| c.hold().is_some()) {
-            self.end_hold(call, "taken_over");
-        }
+        self.end_hold(call, "taken_over");
         if let Some(open) = self.call_mut(call) {
             open.last_seat = Some(seat.clone());
             if let Some(talking) = open.talking_mut() {

@@ -343,3 +343,10 @@ fn snapshot_of_another_schema_or_damaged_is_refused() {
         Err(SnapshotError::Damaged(_))
     ));
 }
+
+#[test]
+fn a_seats_tone_by_its_earlier_name_is_read() {
+    let before = serde_json::json!({ "tone": "failed", "play": 3 });
+    let tone: crate::call::SeatTone = serde_json::from_value(before).unwrap();
+    assert_eq!(tone, crate::call::SeatTone::Once { play: PlayId(3) });
+}
