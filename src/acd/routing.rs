@@ -76,6 +76,8 @@ pub enum Rule {
     Ordered,
     /// It rings beside another seat because the call has waited too long.
     Spare,
+    /// A person said so: it takes a caller back from the shelf, or he is transferred to it.
+    Asked,
     /// Free seats there are, and none is fit.
     NobodyFits,
 }

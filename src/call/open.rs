@@ -53,6 +53,9 @@ pub struct Call {
     /// Chosen in a menu; absent: the centre's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// Its seat heard nothing of the caller and had him asked for a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<SilentCheck>,
     /// Absent once the caller is gone.
     pub caller_leg: Option<LegId>,
     /// Why the carrier lost the caller while others went on talking.
@@ -79,6 +82,14 @@ pub struct Assist {
     pub at: Timestamp,
     /// The supervisor who accepted it; his phone is being rung.
     pub taken: Option<SeatId>,
+}
+
+/// A caller who was asked to press a key because he could not be heard.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilentCheck {
+    pub asked_at: Timestamp,
+    /// His last key since.
+    pub key: Option<(char, Timestamp)>,
 }
 
 /// How the recording of a call stands.
@@ -129,9 +140,11 @@ impl Call {
     pub const fn in_menu_mut(&mut self) -> Option<&mut InMenu> {
         match &mut self.phase {
             Phase::InMenu(menu) => Some(menu),
-            Phase::Unanswered(_) | Phase::Dialling(_) | Phase::Talking(_) | Phase::Closing(_) => {
-                None
-            }
+            Phase::Unanswered(_)
+            | Phase::Dialling(_)
+            | Phase::Talking(_)
+            | Phase::Shelved(_)
+            | Phase::Closing(_) => None,
         }
     }
 
@@ -147,7 +160,11 @@ impl Call {
     pub const fn dialling_mut(&mut self) -> Option<&mut Dialling> {
         match &mut self.phase {
             Phase::Dialling(dialling) => Some(dialling),
-            Phase::InMenu(_) | Phase::Unanswered(_) | Phase::Talking(_) | Phase::Closing(_) => None,
+            Phase::InMenu(_)
+            | Phase::Unanswered(_)
+            | Phase::Talking(_)
+            | Phase::Shelved(_)
+            | Phase::Closing(_) => None,
         }
     }
 
@@ -156,7 +173,11 @@ impl Call {
     pub const fn unanswered(&self) -> Option<&Unanswered> {
         match &self.phase {
             Phase::Unanswered(unanswered) => Some(unanswered),
-            Phase::InMenu(_) | Phase::Dialling(_) | Phase::Talking(_) | Phase::Closing(_) => None,
+            Phase::InMenu(_)
+            | Phase::Dialling(_)
+            | Phase::Talking(_)
+            | Phase::Shelved(_)
+            | Phase::Closing(_) => None,
         }
     }
 
@@ -164,7 +185,11 @@ impl Call {
     pub const fn unanswered_mut(&mut self) -> Option<&mut Unanswered> {
         match &mut self.phase {
             Phase::Unanswered(unanswered) => Some(unanswered),
-            Phase::InMenu(_) | Phase::Dialling(_) | Phase::Talking(_) | Phase::Closing(_) => None,
+            Phase::InMenu(_)
+            | Phase::Dialling(_)
+            | Phase::Talking(_)
+            | Phase::Shelved(_)
+            | Phase::Closing(_) => None,
         }
     }
 
@@ -173,9 +198,11 @@ impl Call {
     pub const fn talking(&self) -> Option<&Talking> {
         match &self.phase {
             Phase::Talking(talking) => Some(talking),
-            Phase::InMenu(_) | Phase::Unanswered(_) | Phase::Dialling(_) | Phase::Closing(_) => {
-                None
-            }
+            Phase::InMenu(_)
+            | Phase::Unanswered(_)
+            | Phase::Dialling(_)
+            | Phase::Shelved(_)
+            | Phase::Closing(_) => None,
         }
     }
 
@@ -183,9 +210,11 @@ impl Call {
     pub const fn talking_mut(&mut self) -> Option<&mut Talking> {
         match &mut self.phase {
             Phase::Talking(talking) => Some(talking),
-            Phase::InMenu(_) | Phase::Unanswered(_) | Phase::Dialling(_) | Phase::Closing(_) => {
-                None
-            }
+            Phase::InMenu(_)
+            | Phase::Unanswered(_)
+            | Phase::Dialling(_)
+            | Phase::Shelved(_)
+            | Phase::Closing(_) => None,
         }
     }
 
@@ -199,9 +228,11 @@ impl Call {
     pub fn offer_mut(&mut self, leg: LegId) -> Option<&mut Offer> {
         let offers = match &mut self.phase {
             Phase::Unanswered(unanswered) => unanswered.offers.as_mut_slice(),
-            Phase::InMenu(_) | Phase::Dialling(_) | Phase::Talking(_) | Phase::Closing(_) => {
-                &mut []
-            }
+            Phase::InMenu(_)
+            | Phase::Dialling(_)
+            | Phase::Talking(_)
+            | Phase::Shelved(_)
+            | Phase::Closing(_) => &mut [],
         };
         let mut rung = offers.iter_mut().chain(&mut self.losing);
         rung.find(|offer| offer.leg == leg)
@@ -220,19 +251,22 @@ impl Call {
             Phase::Closing(closing) => {
                 self.outbound.is_none() && matches!(closing.cause, Cause::Restarted)
             }
-            Phase::InMenu(_) | Phase::Unanswered(_) | Phase::Dialling(_) | Phase::Talking(_) => {
-                false
-            }
+            Phase::InMenu(_)
+            | Phase::Unanswered(_)
+            | Phase::Dialling(_)
+            | Phase::Talking(_)
+            | Phase::Shelved(_) => false,
         }
     }
 
-    /// The seat that rings for it or talks in it.
+    /// The seat that rings for it, talks in it, or owns it on the shelf.
     #[must_use]
     pub fn seat(&self) -> Option<&SeatId> {
         match &self.phase {
             Phase::Unanswered(unanswered) => unanswered.offers.first().map(|offer| &offer.seat),
             Phase::Dialling(dialling) => Some(&dialling.seat),
             Phase::Talking(talking) => talking.seat.as_ref().map(|(seat, _)| seat),
+            Phase::Shelved(shelved) => shelved.owner.as_ref(),
             Phase::InMenu(_) | Phase::Closing(_) => None,
         }
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! InMenu --key, silence, fault, time up--> Unanswered
 //! Unanswered(hearing, offers) -seat answers--> Talking --seat's line lost--> Unanswered (queue's head)
+//!      ^--- key, time up, idle seat, taken back --- Shelved <--- seat puts it aside ---+
 //!      |  people see: Arriving, Greeting, Waiting, Offered   |  people see: Talking, Conferencing
 //!      +--- caller leaves, carrier fails ---> Closing <------+--- caller or seat hangs up
 //! Dialling -the seat that dialled picks up--> Talking, its callee being rung
@@ -15,7 +16,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{Cause, Dialling};
-use crate::id::{CallId, LegId, MenuId, PlayId, PromptId, SeatId};
+use crate::id::{CallId, LegId, MenuId, PlayId, PromptId, QueueId, SeatId};
 use crate::ivr::Walk;
 use crate::time::{Millis, Timestamp};
 
@@ -31,6 +32,7 @@ pub enum Phase {
     /// A call that we make: the seat that dialled is being rung.
     Dialling(Dialling),
     Talking(Talking),
+    Shelved(Shelved),
     Closing(Closing),
 }
 
@@ -103,6 +105,12 @@ pub struct Unanswered {
     pub spoken: Option<Spoken>,
     /// The still-waiting prompt is due as soon as nothing else is being said.
     pub still_waiting_due: bool,
+    /// A person named the seat that rings; no other rings beside it meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<SeatId>,
+    /// That seat is rung because another one transfers the call to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<Box<Transfer>>,
 }
 
 /// What an unanswered caller hears.
@@ -132,6 +140,7 @@ pub enum Announcement {
     AllBusy,
     StillWaiting,
     LineFault,
+    Shelved,
 }
 
 /// A position as told to the caller.
@@ -165,6 +174,9 @@ pub struct Talking {
     pub hold: Option<Hold>,
     /// What the seat hears of a third party being rung.
     pub tone: SeatTone,
+    /// It is being given to somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<Box<Transfer>>,
     /// Other calls that talk with it as one.
     #[serde(default, skip_serializing_if = "Join::is_apart")]
     pub join: Join,
@@ -186,6 +198,50 @@ pub enum HoldBy {
     Command,
     /// The seat's phone, by a re-INVITE (RFC 3264 8.4). Only the phone takes it back.
     Phone,
+}
+
+/// A transfer under way (转移).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    pub from: SeatId,
+    pub to: TransferTo,
+    pub kind: TransferKind,
+    /// The target's leg while the call is in talk; of a number, the first that was rung.
+    pub leg: Option<LegId>,
+}
+
+/// Whom a call is transferred to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferTo {
+    Seat(SeatId),
+    Queue(QueueId),
+    /// Through the outbound trunks.
+    Number(String),
+}
+
+impl TransferTo {
+    /// The seat, the queue or the number.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Seat(seat) => seat.as_str(),
+            Self::Queue(queue) => queue.as_str(),
+            Self::Number(number) => number,
+        }
+    }
+}
+
+/// How a call is transferred.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferKind {
+    /// The seat leaves at once.
+    Blind,
+    /// The caller is on hold while the two speak.
+    Attended,
+    /// All three talk first.
+    Conference,
 }
 
 /// How a talk stands to the other calls of one conversation (合并通话). Both sides name each other.
@@ -221,6 +277,17 @@ pub enum SeatTone {
     },
 }
 
+/// A seat put it aside (受理搁置): in no queue. A deadline that leads to one is armed at all times.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shelved {
+    /// The seat that takes it back; absent once that seat takes no calls any more: anybody.
+    pub owner: Option<SeatId>,
+    pub since: Timestamp,
+    /// Nobody stays longer than until here.
+    pub until: Timestamp,
+    pub hearing: Hearing,
+}
+
 /// Signalling is over; the recording is being sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Closing {
@@ -238,6 +305,8 @@ impl Unanswered {
             offers: Vec::new(),
             spoken: None,
             still_waiting_due: false,
+            asked: None,
+            transfer: None,
         }
     }
 }
@@ -250,6 +319,7 @@ impl Talking {
             seat: Some((seat, leg)),
             hold: None,
             tone: SeatTone::Quiet,
+            transfer: None,
             join: Join::Apart,
         }
     }
@@ -261,6 +331,7 @@ impl Talking {
             seat: None,
             hold: None,
             tone: SeatTone::Quiet,
+            transfer: None,
             join: Join::Apart,
         }
     }

@@ -129,16 +129,15 @@ impl CallRecord {
                 }
             }
             EventKind::CallParted { with, .. } => self.parted(at, *with),
-            EventKind::CallHeld { .. } => {
-                if let Some(stay) = self.seats.iter_mut().rev().find(|stay| stay.talks()) {
-                    stay.held_since.get_or_insert(at);
-                }
-            }
-            EventKind::CallResumed { .. } => {
-                for stay in &mut self.seats {
-                    stay.resume(at);
-                }
-            }
+            EventKind::CallHeld { .. }
+            | EventKind::CallResumed { .. }
+            | EventKind::CallShelved { .. }
+            | EventKind::CallUnshelved { .. }
+            | EventKind::ShelfHandedOver { .. }
+            | EventKind::SilentAsked { .. }
+            | EventKind::SilentAnswered { .. }
+            | EventKind::TransferStarted { .. }
+            | EventKind::CallTransferred { .. } => self.seat_step(at, &event.kind),
             EventKind::WaitExceeded { .. } => {
                 self.times.wait_exceeded.get_or_insert(at);
             }
@@ -210,6 +209,8 @@ impl CallRecord {
             | EventKind::DigitReceived { .. }
             | EventKind::StarCode { .. }
             | EventKind::HoldExceeded { .. }
+            | EventKind::ShelfExceeded { .. }
+            | EventKind::TransferConsulted { .. }
             | EventKind::CommandGiven { .. }
             | EventKind::TrunkUp { .. }
             | EventKind::TrunkDown { .. }
@@ -603,6 +604,7 @@ impl CallRecord {
             return;
         }
         self.times.ended.get_or_insert(at);
+        self.off_the_shelf(at, "ended");
         let result = match outcome {
             Outcome::Answered => "answered",
             Outcome::Abandoned => "abandoned",
@@ -714,7 +716,7 @@ fn seven_digits(degrees: f64) -> f64 {
 }
 
 /// `tel:138****8000`: the first three and the last four characters stay.
-fn masked(number: &str) -> String {
+pub(super) fn masked(number: &str) -> String {
     let chars: Vec<char> = number.chars().collect();
     if chars.len() <= 6 {
         // Short numbers (110, 122) name a service, not a person.

@@ -18,6 +18,7 @@ mod moment;
 mod parts;
 mod publish;
 mod screened;
+mod seat_steps;
 mod why;
 mod why_seat;
 
@@ -32,7 +33,7 @@ pub use parts::{
     Abandoned, Acknowledgement, AlarmNote, CallBack, CallBackAttempt, Caller, Civic, Conference,
     ConferenceParty, Dispatch, DispatchOrder, End, FailedLookup, Harassment, History, JoinedCall,
     MenuKey, MenuStay, Metrics, QueueStay, RecordedLocation, RecordedRecording, RecordedTrack,
-    Screening, SeatStay, Supervision, Times,
+    RecordedTransfer, Screening, SeatStay, ShelfStay, Silent, Supervision, Times,
 };
 pub use publish::{DeliveryType, publish};
 pub use why::{Because, What, Why};
@@ -114,6 +115,12 @@ pub struct CallRecord {
     pub queue: Option<QueueStay>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub seats: Vec<SeatStay>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shelves: Vec<ShelfStay>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transfers: Vec<RecordedTransfer>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent: Option<Silent>,
     pub times: Times,
     pub metrics: Metrics,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -174,6 +181,9 @@ impl CallRecord {
             menu: None,
             queue: None,
             seats: Vec::new(),
+            shelves: Vec::new(),
+            transfers: Vec::new(),
+            silent: None,
             times: Times::default(),
             metrics: Metrics::default(),
             conference: None,

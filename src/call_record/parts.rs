@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Moment;
-use crate::call::Cause;
+use crate::call::{Cause, TransferKind, TransferTo};
 use crate::geo::{Datum, LatLon};
 use crate::id::{
     CallBackId, CallId, DestinationId, LegId, MarkId, MenuId, QueueId, RecordingId, SeatId,
@@ -212,6 +212,53 @@ impl SeatStay {
     }
 }
 
+/// The caller could not be heard and was asked to press a key (静默呼叫).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silent {
+    /// The first time.
+    pub asked_at: Moment,
+    pub by: Actor,
+    /// His first key after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<char>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_at: Option<Moment>,
+}
+
+/// One transfer (转移).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedTransfer {
+    pub at: Moment,
+    pub from: SeatId,
+    /// `{"seat": ..}`, `{"queue": ..}` or `{"number": ..}`, a number with its middle digits hidden.
+    pub to: TransferTo,
+    /// `blind`, `attended`, `conference`.
+    pub kind: TransferKind,
+    pub by: Actor,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Moment>,
+    /// As `call.transferred` names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+}
+
+/// One stay on the shelf (受理搁置).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShelfStay {
+    pub start: Moment,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<Moment>,
+    /// The seat that put the caller aside.
+    pub seat_id: SeatId,
+    pub by: Actor,
+    /// `key`, `time_up`, `idle`, `seat`; `ended`: the caller left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// That seat takes no calls any more: anybody's since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_over_at: Option<Moment>,
+}
+
 /// When things happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {
@@ -248,6 +295,9 @@ pub struct Metrics {
     /// 排队等待时间: all finished passes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_ms: Option<u64>,
+    /// On the shelf, summed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shelved_ms: Option<u64>,
     /// All seats' finished talks, summed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub talk_ms: Option<u64>,

@@ -294,6 +294,7 @@ const fn rule_words(rule: Rule) -> (&'static str, &'static str) {
             "等待过久，与其他坐席同时振铃",
             "it rings beside another seat",
         ),
+        Rule::Asked => ("指定该坐席", "it was asked for by name"),
         Rule::NobodyFits => ("无适合坐席", "nobody was fit"),
     }
 }

@@ -214,6 +214,14 @@ fn timers(section: Section<'_>) -> Timers {
         ),
         affinity: standard.affinity,
         hold_reminder: millis("hold_reminder_ms", 10_000, 600_000, standard.hold_reminder),
+        shelf_reminder: millis(
+            "shelf_reminder_ms",
+            20_000,
+            600_000,
+            standard.shelf_reminder,
+        ),
+        shelf_max: millis("shelf_max_ms", 30_000, 1_800_000, standard.shelf_max),
+        shelf_idle: millis("shelf_idle_ms", 1000, 60_000, standard.shelf_idle),
         release_guard: millis("release_guard_ms", 5000, 120_000, standard.release_guard),
     };
     section.close();

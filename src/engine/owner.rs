@@ -380,6 +380,12 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
             | Command::Hold { call }
             | Command::Resume { call }
             | Command::Link { call, .. }
+            | Command::AskSilent { call }
+            | Command::Transfer { call, .. }
+            | Command::CompleteTransfer { call }
+            | Command::CancelTransfer { call }
+            | Command::Shelve { call }
+            | Command::Unshelve { call, .. }
             | Command::Listen { call, .. }
             | Command::StopListening { call, .. }
             | Command::RequestAssist { call }

@@ -223,6 +223,7 @@ impl Switch {
             assist: None,
             ahead: Millis(0),
             language: None,
+            silent: None,
             caller_leg: Some(arrival.leg),
             caller_lost: None,
             thirds: std::collections::BTreeMap::new(),

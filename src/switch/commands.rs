@@ -32,6 +32,12 @@ impl Switch {
             Command::Join { call, with } => self.join(by, *call, *with),
             Command::Hold { call } => self.hold(by, *call),
             Command::Resume { call } => self.resume(by, *call),
+            Command::AskSilent { call } => self.ask_silent(by, *call),
+            Command::Transfer { call, to, kind } => self.transfer(by, *call, to, *kind),
+            Command::CompleteTransfer { call } => self.complete_transfer(by, *call),
+            Command::CancelTransfer { call } => self.cancel_transfer(by, *call),
+            Command::Shelve { call } => self.shelve(by, *call),
+            Command::Unshelve { call, seat } => self.take_from_shelf(by, *call, seat),
             Command::Listen { call, seat, mode } => self.listen(by, *call, seat, *mode),
             Command::StopListening { call, seat } => self.stop_listening(by, *call, seat),
             Command::CallBackNow { call_back, seat } => self.call_back_now(by, *call_back, seat),
@@ -98,6 +104,11 @@ impl Switch {
             Phase::InMenu(_) | Phase::Unanswered(_) => {
                 return Err(
                     self.wrong_call_state(call, "a waiting caller is never ended; answer it")
+                );
+            }
+            Phase::Shelved(_) => {
+                return Err(
+                    self.wrong_call_state(call, "a caller put aside is never ended; take him back")
                 );
             }
             Phase::Closing(_) => return Err(self.ended_call(call)),
@@ -294,6 +305,7 @@ impl Switch {
             Phase::Unanswered(_) => "waiting",
             Phase::Dialling(_) => "dialling",
             Phase::Talking(_) => "talking",
+            Phase::Shelved(_) => "on the shelf",
             Phase::Closing(_) => "closing",
         });
         CommandError::WrongState {

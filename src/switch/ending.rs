@@ -112,6 +112,8 @@ impl Switch {
         if self.calls.get(&call).is_none_or(|c| c.is_closing()) {
             return self.misfit("flaw.call_ended_twice");
         }
+        self.drop_transfer(call, "ended");
+        self.disarm_shelf(call);
         let host = self.part(call);
         self.part_guests(call);
         self.dismiss_parties(call, cause);
@@ -197,7 +199,7 @@ impl Switch {
                 Party::Caller => {
                     self.release(call, leg, cause);
                 }
-                Party::Seat(seat) if talking => {
+                Party::Seat(seat) if talking && state.state.is_up() => {
                     self.release(call, leg, cause);
                     self.say_seat_released(call, leg, seat, cause);
                     self.seat_hung_up(seat);
@@ -242,7 +244,7 @@ impl Switch {
         self.say(call, EventKind::SeatReleased { seat, leg, cause });
     }
 
-    fn dismiss_third(&mut self, call: CallId, leg: LegId, state: &Leg, cause: Cause) {
+    pub(super) fn dismiss_third(&mut self, call: CallId, leg: LegId, state: &Leg, cause: Cause) {
         let role = state
             .hunt
             .as_ref()

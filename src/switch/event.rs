@@ -6,7 +6,9 @@ use super::handover::Handover;
 use super::input::{Actor, Command, DispatchReport, Finding, SealedRecording};
 use super::star::StarResult;
 use crate::acd::{Held, Rule};
-use crate::call::{Arrival, Cause, Complaint, Direction, Entry, FormChange, HoldBy, Mode};
+use crate::call::{
+    Arrival, Cause, Complaint, Direction, Entry, FormChange, HoldBy, Mode, TransferKind, TransferTo,
+};
 use crate::id::{
     CallBackId, CallId, ComplaintId, DestinationId, EventId, HandoverId, LegId, MarkId, MenuId,
     PromptId, QueueId, RecordingId, SeatId, TrunkId,
@@ -275,6 +277,54 @@ pub enum EventKind {
     /// A hold has lasted another minute.
     #[serde(rename = "alert.hold_exceeded")]
     HoldExceeded { seat: Option<SeatId>, held_ms: u64 },
+    /// A seat put the caller aside; at `until` at the latest he is the next in the queue.
+    #[serde(rename = "call.shelved")]
+    CallShelved {
+        seat: SeatId,
+        by: Actor,
+        until: Timestamp,
+    },
+    /// `why`: `key` (the caller's), `time_up`, `idle` (a seat has nothing to do), `seat` (that takes him back).
+    #[serde(rename = "call.unshelved")]
+    CallUnshelved {
+        why: String,
+        seat: Option<SeatId>,
+        shelved_ms: u64,
+    },
+    /// Its owner takes no calls any more: it is anybody's.
+    #[serde(rename = "call.shelf_handed_over")]
+    ShelfHandedOver { from: SeatId },
+    /// Another minute on the shelf.
+    #[serde(rename = "alert.shelf_exceeded")]
+    ShelfExceeded {
+        owner: Option<SeatId>,
+        shelved_ms: u64,
+    },
+    /// The seat heard nothing: the caller is asked to press a key or to knock.
+    #[serde(rename = "silent.asked")]
+    SilentAsked { by: Actor },
+    /// He pressed one.
+    #[serde(rename = "silent.answered")]
+    SilentAnswered { digit: char },
+    #[serde(rename = "call.transfer_started")]
+    TransferStarted {
+        from: SeatId,
+        to: TransferTo,
+        kind: TransferKind,
+        by: Actor,
+    },
+    /// The other seat picked up and speaks with the one that transfers, the caller is on hold.
+    #[serde(rename = "call.transfer_consulted")]
+    TransferConsulted { seat: SeatId, leg: LegId },
+    /// Its end. `outcome`: `answered`, `queued`; `other_seat` (another one took it); `no_answer`, `rejected`, `busy`,
+    /// `unallocated`, `unreachable`, `left` (the target did); `taken_back`, `taken_over` (a supervisor has it), `ended`.
+    #[serde(rename = "call.transferred")]
+    CallTransferred {
+        from: SeatId,
+        to: TransferTo,
+        kind: TransferKind,
+        outcome: String,
+    },
     #[serde(rename = "dtmf.received")]
     DigitReceived { leg: LegId, digit: char },
     /// A seat keyed a star code; what it did says its own events.

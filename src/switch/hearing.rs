@@ -8,6 +8,8 @@
 
 use std::collections::BTreeSet;
 
+use super::shelf::SHELVED;
+use super::silent::SILENT_CALL;
 use super::star::STAR_HINTS;
 use super::timers::TimerKey;
 use super::{EventKind, MediaCommand, Sound, Switch};
@@ -18,7 +20,7 @@ use crate::time::Millis;
 /// A better position is told again after this at the earliest.
 const POSITION_SPAN: Millis = Millis::from_secs(15);
 /// No prompt is longer; media that reports no end by then is taken as ended.
-const PROMPT_SPAN_MAX: Millis = Millis::from_secs(30);
+pub(super) const PROMPT_SPAN_MAX: Millis = Millis::from_secs(30);
 /// From this position on no number is told.
 const POSITION_MANY: u32 = 10;
 pub(super) const GREETING: &str = "greeting";
@@ -84,6 +86,7 @@ impl Switch {
     pub(super) fn play_ended(&mut self, call: CallId, leg: LegId, play: PlayId) {
         if self.calls.get(&call).and_then(|c| c.caller_leg) == Some(leg) {
             self.menu_played(call, play);
+            self.shelf_prompt_ended(call, Some(play));
             return self.prompt_ended(call, Some(play));
         }
         let Some(talking) = self.call_mut(call).and_then(|c| c.talking_mut()) else {
@@ -99,6 +102,7 @@ impl Switch {
     /// Media never said that the prompt ended.
     pub(super) fn prompt_overdue(&mut self, call: CallId) {
         self.misfit("timer.prompt_overdue");
+        self.shelf_prompt_ended(call, None);
         self.prompt_ended(call, None);
     }
 
@@ -288,7 +292,14 @@ impl Switch {
 /// Every announcement that callers and seats may hear in a call: files of these names must be in the language's folder.
 #[must_use]
 pub fn prompts_played() -> BTreeSet<PromptId> {
-    let callers = [GREETING, EDUCATION, LINE_FAULT, STILL_WAITING];
+    let callers = [
+        GREETING,
+        EDUCATION,
+        LINE_FAULT,
+        STILL_WAITING,
+        SHELVED,
+        SILENT_CALL,
+    ];
     let named = callers.into_iter().chain(STAR_HINTS).map(String::from);
     let positions = (0..=POSITION_MANY).flat_map(|position| position_clips(position).1);
     named.chain(positions).map(PromptId).collect()

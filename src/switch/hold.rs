@@ -70,7 +70,7 @@ impl Switch {
     }
 
     /// One that the phone began is the command's from now on.
-    fn begin_hold(&mut self, call: CallId, by: HoldBy, actor: Option<Actor>) {
+    pub(super) fn begin_hold(&mut self, call: CallId, by: HoldBy, actor: Option<Actor>) {
         let seat = self.talking_seat(call);
         let now = self.now;
         let Some(talking) = self.call_mut(call).and_then(Call::talking_mut) else {
@@ -131,7 +131,7 @@ impl Switch {
             let leg = open.legs.get(leg).map(|l| l.state);
             leg == Some(LegState::Up { held: true })
         });
-        let alone = !open.third_is_up() && talking.join == Join::Apart;
+        let alone = open.talkers() <= 2 && talking.join == Join::Apart;
         let caller = open.caller_leg.is_some();
         match talking.hold.map(|hold| hold.by) {
             None if phone && alone && caller => self.begin_hold(call, HoldBy::Phone, None),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::complaint::Grievance;
 use super::event::{AlarmCode, CallEnd, Outcome};
 use super::policy::Policy;
-use crate::call::{Arrival, Complaint, FormChange, LegEvent, Mode};
+use crate::call::{Arrival, Complaint, FormChange, LegEvent, Mode, TransferKind, TransferTo};
 use crate::geo::{Datum, LatLon};
 use crate::id::{
     CallBackId, CallId, CommandId, ComplaintId, DestinationId, HandoverId, LegId, MarkId, PlayId,
@@ -347,7 +347,23 @@ pub enum Command {
     Hold { call: CallId },
     /// He talks again (取回).
     Resume { call: CallId },
-    /// Ring the supervisor's phone and let it hear the call; or, when it does, change what is heard of it.
+    /// Ask a caller who cannot be heard to press a key (静默呼叫); the line stays open.
+    AskSilent { call: CallId },
+    /// Give the call to another seat, a queue or a number (转移).
+    Transfer {
+        call: CallId,
+        to: TransferTo,
+        kind: TransferKind,
+    },
+    /// The seat leaves, the target of its transfer has the call.
+    CompleteTransfer { call: CallId },
+    /// The target is released, the seat has its caller as before.
+    CancelTransfer { call: CallId },
+    /// Put the caller aside with a prompt; the seat is free (受理搁置).
+    Shelve { call: CallId },
+    /// The seat takes a caller back from the shelf: its phone rings for him.
+    Unshelve { call: CallId, seat: SeatId },
+    /// Ring the supervisor's phone and let, when it does, change what is heard of it.
     Listen {
         call: CallId,
         seat: SeatId,
@@ -455,6 +471,12 @@ impl Command {
             | Self::StopListening { call, .. }
             | Self::Hold { call }
             | Self::Resume { call }
+            | Self::Shelve { call }
+            | Self::Unshelve { call, .. }
+            | Self::AskSilent { call }
+            | Self::Transfer { call, .. }
+            | Self::CompleteTransfer { call }
+            | Self::CancelTransfer { call }
             | Self::GiveAdvice { call, .. }
             | Self::RequestAssist { call }
             | Self::CancelAssist { call }

@@ -53,6 +53,9 @@ impl Switch {
             let hint = format!("it is joined to call {host}; join to that one");
             return Err(self.wrong_call_state(call, &hint));
         }
+        if talking.is_some_and(|t| t.transfer.is_some()) {
+            return Err(self.wrong_call_state(call, "complete or cancel its transfer first"));
+        }
         talking.and_then(|t| t.seat.clone()).ok_or_else(|| {
             self.wrong_call_state(call, "a seat must be talking in it to join another")
         })
@@ -78,6 +81,12 @@ impl Switch {
                 return Err(self.wrong_call_state(with, hint));
             }
             Phase::Unanswered(_) => Join::Apart,
+            Phase::Shelved(_) => {
+                return Err(self.wrong_call_state(with, "take it back from the shelf first"));
+            }
+            Phase::Talking(talking) if talking.transfer.is_some() => {
+                return Err(self.wrong_call_state(with, "it is being transferred"));
+            }
             Phase::Talking(talking) => talking.join.clone(),
             Phase::Closing(_) => return Err(self.ended_call(with)),
         };

@@ -79,7 +79,8 @@ impl Switch {
             return;
         };
         let Some(menu) = open.in_menu_mut() else {
-            return;
+            self.silent_digit(call, digit);
+            return self.shelf_digit(call, digit);
         };
         if menu
             .key

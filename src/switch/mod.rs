@@ -9,9 +9,9 @@
 //!       -> free seats are offered, positions told, alarms settled -> Events, Effects
 //! ```
 //! One file per concern: arrival, menu, hearing (what a waiting caller hears), routing (who is offered whom), offer,
-//! losers (who rang in vain), talk, party, hold, outbound (calls that we make), listen, supervise, assist, orders, join,
-//! ending, call_backs, screening, form, major, complaint, handover, overlong, seats, trunks, ledger (alarms), commands,
-//! restart, timers, snapshot, picture (for people).
+//! losers (who rang in vain), talk, party, hold, shelf, silent, transfer, star (keys of a phone), outbound (calls that we
+//! make), listen, supervise, assist, orders, join, ending, call_backs, screening, form, major, complaint, handover,
+//! overlong, seats, trunks, ledger (alarms), commands, restart, timers, snapshot, picture (for people).
 
 mod arrival;
 mod assist;
@@ -43,11 +43,14 @@ mod restart;
 mod routing;
 mod screening;
 mod seats;
+mod shelf;
+mod silent;
 mod snapshot;
 mod star;
 mod supervise;
 mod talk;
 mod timers;
+mod transfer;
 mod trunks;
 mod view;
 
@@ -80,7 +83,8 @@ pub use snapshot::SnapshotError;
 pub use star::{STAR_CODES, StarCode, StarResult};
 pub use view::{
     AlarmView, AssistView, BurstView, CallBackView, CallMark, CallState, CallView, HoldView,
-    LegView, MarkView, NearView, ScoreView, ScreenView, SeatState, SeatView, TrunkView, View,
+    LegView, MarkView, NearView, ScoreView, ScreenView, SeatState, SeatView, ShelfView, SilentView,
+    TransferView, TrunkView, View,
 };
 
 use call_backs::CallBack;
@@ -143,6 +147,9 @@ pub struct Switch {
     #[serde(default)]
     overlong: Overlong,
     alarms: Vec<Alarm>,
+    /// Calls put aside.
+    #[serde(default)]
+    shelf: BTreeSet<CallId>,
     timers: TimerTable,
     totals: Totals,
     /// Events that did not fit their state, by name. Never a reason to stop.
@@ -154,6 +161,9 @@ pub struct Switch {
     /// Calls whose caller may have to hear something else.
     #[serde(skip)]
     stirred: BTreeSet<CallId>,
+    /// Transferred calls whose named seat rings no more.
+    #[serde(skip)]
+    untaken: BTreeSet<CallId>,
     /// The queue's order or length changed.
     #[serde(skip)]
     queue_moved: bool,
@@ -203,12 +213,14 @@ impl Switch {
             handovers: Handovers::default(),
             overlong: Overlong::default(),
             alarms: Vec::new(),
+            shelf: BTreeSet::new(),
             timers: TimerTable::default(),
             totals: Totals::default(),
             unexpected: BTreeMap::new(),
             effects: VecDeque::new(),
             events: Vec::new(),
             stirred: BTreeSet::new(),
+            untaken: BTreeSet::new(),
             queue_moved: false,
         };
         switch.adopt_policy(policy);
@@ -395,6 +407,8 @@ impl Switch {
 
     /// After each Input: free seats get calls, callers hear what is true now, standing alarms are settled.
     fn follow_up(&mut self) {
+        self.settle_transfers();
+        self.empty_shelf();
         self.route();
         self.give_colleagues_back();
         self.refresh_hearing();

@@ -17,7 +17,7 @@ const REST_SPAN: Millis = Millis::from_secs(2);
 const REASON_MEDIA: &str = "编解码不符";
 
 /// What an unanswered offer does to its seat.
-enum Miss {
+pub(super) enum Miss {
     RangOut,
     Rejected,
     MediaRefused,
@@ -28,7 +28,12 @@ enum Miss {
 impl Switch {
     /// Rings a seat for a call. One that rings beside another for a call that does not need it is taken from there.
     pub(super) fn offer(&mut self, call: CallId, seat: &SeatId) {
-        let Some(invite) = self.seat_invite(call, seat, None) else {
+        self.offer_shown(call, seat, None);
+    }
+
+    /// The same, with a name for the phone's display.
+    pub(super) fn offer_shown(&mut self, call: CallId, seat: &SeatId, shown: Option<String>) {
+        let Some(invite) = self.seat_invite(call, seat, shown) else {
             return self.misfit("flaw.offer_unregistered_seat");
         };
         if let Some((other, leg)) = self.offered_to(seat) {
@@ -99,6 +104,9 @@ impl Switch {
     pub(super) fn seat_fact(&mut self, call: CallId, leg: LegId, seat: &SeatId, fact: LegFact) {
         if self.dialling_fact(call, leg, seat, fact) {
             return;
+        }
+        if self.is_colleague(call, leg) {
+            return self.colleague_fact(call, leg, seat, fact);
         }
         match fact {
             LegFact::Trying => self.seat_alive(call, leg, seat),
@@ -185,6 +193,7 @@ impl Switch {
         talking: Talking,
         reason: &str,
     ) {
+        self.transfer_taken(call, seat);
         self.disarm_waiting(call);
         self.answer_caller(call);
         let hearing = self.calls.get(&call).and_then(|c| c.unanswered());
@@ -263,6 +272,9 @@ impl Switch {
             return;
         }
         let Some(offer) = self.offer_mut(call, leg) else {
+            if self.colleague_rang_out(call, leg) {
+                return;
+            }
             return self.listener_rang_out(call, leg);
         };
         let (seat, alive, sole) = (offer.seat.clone(), offer.alive, offer.sole);
@@ -294,22 +306,33 @@ impl Switch {
                 cause: Cause::Unreachable,
             },
         );
+        if self.is_colleague(call, leg) {
+            return self.consult_failed(call, "unreachable");
+        }
         self.clear_offer(call, leg);
     }
 
     /// One seat rings no more.
     pub(super) fn clear_offer(&mut self, call: CallId, leg: LegId) {
-        if let Some(open) = self.call_mut(call) {
-            open.losing.retain(|offer| offer.leg != leg);
-            if let Some(unanswered) = open.unanswered_mut() {
-                unanswered.offers.retain(|offer| offer.leg != leg);
+        let Some(open) = self.call_mut(call) else {
+            return;
+        };
+        open.losing.retain(|offer| offer.leg != leg);
+        if let Some(unanswered) = open.unanswered_mut() {
+            unanswered.offers.retain(|offer| offer.leg != leg);
+            let rings = |seat: &SeatId| unanswered.offers.iter().any(|offer| offer.seat == *seat);
+            let asked = unanswered.asked.take().filter(rings);
+            let gave_up = asked.is_none() && unanswered.transfer.is_some();
+            unanswered.asked = asked;
+            if gave_up {
+                self.untaken.insert(call);
             }
         }
         self.stirred.insert(call);
     }
 
     /// Only a seat that was rung alone has missed a call, and never the last one that serves.
-    fn offer_over(&mut self, seat: &SeatId, miss: Miss, sole: bool) {
+    pub(super) fn offer_over(&mut self, seat: &SeatId, miss: Miss, sole: bool) {
         let mut others = self.seats.iter().filter(|(id, _)| *id != seat);
         let last = !others.any(|(_, other)| other.duty.serves());
         let (now, until) = (self.now, self.now + REST_SPAN);
@@ -324,7 +347,7 @@ impl Switch {
     }
 }
 
-const fn miss_of(cause: Cause) -> Miss {
+pub(super) const fn miss_of(cause: Cause) -> Miss {
     match cause {
         Cause::Normal
         | Cause::Cancelled

@@ -70,9 +70,13 @@ impl Switch {
         match self.calls.get(&call).map(|open| &open.phase) {
             None => Err(unknown_call(call)),
             Some(Phase::Unanswered(_)) => Ok(()),
-            Some(Phase::InMenu(_) | Phase::Dialling(_) | Phase::Talking(_) | Phase::Closing(_)) => {
-                Err(self.wrong_call_state(call, "only a waiting call is sent elsewhere"))
-            }
+            Some(
+                Phase::InMenu(_)
+                | Phase::Dialling(_)
+                | Phase::Shelved(_)
+                | Phase::Talking(_)
+                | Phase::Closing(_),
+            ) => Err(self.wrong_call_state(call, "only a waiting call is sent elsewhere")),
         }
     }
 

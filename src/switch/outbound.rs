@@ -243,6 +243,7 @@ impl Switch {
             assist: None,
             ahead: Millis(0),
             language: None,
+            silent: None,
             caller_leg: None,
             caller_lost: None,
             thirds: std::collections::BTreeMap::new(),

@@ -77,9 +77,9 @@ impl Switch {
             .legs
             .iter()
             .find(|(id, l)| **id == leg || l.hunt.as_ref().is_some_and(|hunt| hunt.first == leg));
-        let Some((leg, role, up)) = found.and_then(|(id, l)| {
+        let Some((leg, first, role, up)) = found.and_then(|(id, l)| {
             let hunt = l.hunt.as_ref()?;
-            Some((*id, hunt.role.clone(), l.state.is_up()))
+            Some((*id, hunt.first, hunt.role.clone(), l.state.is_up()))
         }) else {
             return Err(CommandError::Unknown {
                 what: String::from("third party"),
@@ -92,6 +92,7 @@ impl Switch {
         self.release(call, leg, cause);
         if up {
             self.say(call, EventKind::PartyLeft { leg, role, cause });
+            self.outside_gone(call, first, "taken_back");
             self.after_third_left(call, true);
         } else {
             let number = number.unwrap_or_default();
@@ -104,6 +105,7 @@ impl Switch {
                     cause,
                 },
             );
+            self.outside_gone(call, first, "taken_back");
             self.refresh_audio(call);
         }
         Ok(CommandReply::Done)
@@ -268,18 +270,21 @@ impl Switch {
             .hunt
             .as_ref()
             .map_or_else(String::new, |h| h.role.clone());
+        let first = state.hunt.as_ref().map_or(leg, |hunt| hunt.first);
         self.callee_joined(call);
         self.say(call, EventKind::PartyJoined { leg, role, number });
+        self.outside_answered(call, first);
         self.people_joined(call);
         self.refresh_audio(call);
     }
 
     fn third_left(&mut self, call: CallId, leg: LegId, cause: Cause, by_far_side: bool) {
         let removed = self.forget_leg(call, leg);
-        let role = removed
+        let (role, first) = removed
             .and_then(|l| l.hunt)
-            .map_or_else(String::new, |h| h.role);
+            .map_or_else(|| (String::new(), leg), |h| (h.role, h.first));
         self.say(call, EventKind::PartyLeft { leg, role, cause });
+        self.outside_gone(call, first, "left");
         self.after_third_left(call, cause.is_failure() || !by_far_side);
     }
 
@@ -334,6 +339,9 @@ impl Switch {
                 cause,
             },
         );
+        if self.outside_gone(call, hunt.first, failure(cause)) {
+            return;
+        }
         self.refresh_audio(call);
         self.tell_seat_of_failure(call, cause);
     }
@@ -404,6 +412,28 @@ pub(super) fn check_number(number: &str) -> Result<(), CommandError> {
         ));
     }
     Ok(())
+}
+
+/// Why a number was not reached, in one word.
+const fn failure(cause: Cause) -> &'static str {
+    match cause {
+        Cause::Busy => "busy",
+        Cause::NoAnswer => "no_answer",
+        Cause::Unallocated => "unallocated",
+        Cause::Rejected => "rejected",
+        Cause::Normal
+        | Cause::Cancelled
+        | Cause::Unavailable
+        | Cause::Unreachable
+        | Cause::MediaRefused
+        | Cause::Lost
+        | Cause::Capacity
+        | Cause::SeatReleased
+        | Cause::Withdrawn
+        | Cause::AnsweredElsewhere
+        | Cause::Restarted
+        | Cause::InternalFault => "unreachable",
+    }
 }
 
 /// The role names the party's track, so it must be a plain word.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     AlarmView, AssistView, CallBackView, CallState, CallView, HoldView, LegView, SeatPolicy,
-    SeatState, SeatView, Switch, TrunkView, View,
+    SeatState, SeatView, ShelfView, Switch, TrunkView, View,
 };
 use crate::acd::{Duty, Seat};
 use crate::call::{Announcement, Call, Hearing, HoldBy, Ingress, Join, Party, Phase, Talking};
@@ -134,6 +134,19 @@ impl Switch {
                 }),
                 reminded: hold.reminded,
             }),
+            shelf: match &call.phase {
+                Phase::Shelved(shelved) => Some(ShelfView {
+                    since: shelved.since,
+                    until: shelved.until,
+                }),
+                Phase::InMenu(_)
+                | Phase::Dialling(_)
+                | Phase::Unanswered(_)
+                | Phase::Talking(_)
+                | Phase::Closing(_) => None,
+            },
+            silent: Self::silent_view(call),
+            transfer: self.transfer_view(call),
             incident_id: call.incident_id.clone(),
             assist: call.assist.as_ref().map(|assist| AssistView {
                 seat: assist.seat.clone(),
@@ -215,10 +228,13 @@ fn state_of(call: &Call) -> CallState {
             | Hearing::People => CallState::Waiting,
         },
         Phase::Talking(Talking { hold: Some(_), .. }) => CallState::Held,
-        Phase::Talking(talking) if talking.join != Join::Apart || call.is_conference() => {
+        Phase::Talking(talking)
+            if talking.join != Join::Apart || call.is_conference() || call.talkers() > 2 =>
+        {
             CallState::Conferencing
         }
         Phase::Talking(_) => CallState::Talking,
+        Phase::Shelved(_) => CallState::Shelved,
         Phase::Closing(_) => CallState::Closing,
     }
 }

@@ -144,12 +144,33 @@ pub struct Timers {
     /// A caller on hold is reminded of after this, and again.
     #[serde(default = "hold_reminder")]
     pub hold_reminder: Millis,
+    /// A caller on the shelf hears the prompt again, and people are told.
+    #[serde(default = "shelf_reminder")]
+    pub shelf_reminder: Millis,
+    /// The longest stay on the shelf.
+    #[serde(default = "shelf_max")]
+    pub shelf_max: Millis,
+    /// A seat that has had nothing to do for so long gets the oldest caller of the shelf.
+    #[serde(default = "shelf_idle")]
+    pub shelf_idle: Millis,
     /// A lost seat's caller goes back to the queue's head at once; a released leg must report its end within this.
     pub release_guard: Millis,
 }
 
 const fn hold_reminder() -> Millis {
     Millis::from_secs(60)
+}
+
+const fn shelf_reminder() -> Millis {
+    Millis::from_secs(60)
+}
+
+const fn shelf_max() -> Millis {
+    Millis::from_secs(300)
+}
+
+const fn shelf_idle() -> Millis {
+    Millis::from_secs(10)
 }
 
 impl Default for Timers {
@@ -166,6 +187,9 @@ impl Default for Timers {
             handling_second: Millis::from_secs(120),
             affinity: Millis::from_secs(3600),
             hold_reminder: hold_reminder(),
+            shelf_reminder: shelf_reminder(),
+            shelf_max: shelf_max(),
+            shelf_idle: shelf_idle(),
             release_guard: Millis::from_secs(40),
         }
     }

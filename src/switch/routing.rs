@@ -96,7 +96,8 @@ impl Switch {
             affinity,
             offered: !unanswered.offers.is_empty(),
             rings_all: call.wait_exceeded
-                || self.policy.queue_of(&entry.queue).strategy == Strategy::RingAll,
+                || (unanswered.asked.is_none()
+                    && self.policy.queue_of(&entry.queue).strategy == Strategy::RingAll),
         })
     }
 

@@ -63,6 +63,9 @@ impl Switch {
             self.timers.disarm(&timer);
         }
         self.settle_seat_alarm(id);
+        if matches!(duty, Duty::SignedOut | Duty::Unreachable { .. }) {
+            self.hand_over_shelf(id);
+        }
         if duty.engaged().is_none() && !self.policy.seats.contains_key(id) {
             self.retire_seat(id);
         }
@@ -83,6 +86,7 @@ impl Switch {
         self.timers.disarm(&TimerKey::WrapUp(id.clone()));
         self.timers.disarm(&TimerKey::Registration(id.clone()));
         self.clear_alarm(AlarmCode::SeatUnreachable, id.as_str());
+        self.hand_over_shelf(id);
         self.seats.remove(id);
     }
 

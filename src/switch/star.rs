@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::timers::TimerKey;
 use super::{Actor, Command, EventKind, MediaCommand, Sound, Switch};
-use crate::call::{KeyPress, Mode, Party, SeatTone};
+use crate::call::{KeyPress, Mode, Party, SeatTone, TransferKind, TransferTo};
 use crate::id::{CallId, LegId, PromptId, SeatId};
 use crate::time::Millis;
 
@@ -45,11 +45,33 @@ pub const STAR_CODES: &[StarCode] = &[
     }),
     code("20", None, |_, by| Some(Command::Hold { call: by.call })),
     code("21", None, |_, by| Some(Command::Resume { call: by.call })),
+    code("22", None, |_, by| Some(Command::Shelve { call: by.call })),
     code("30", Some("number"), |_, by| by.party("other")),
     code("31", Some("number"), |_, by| by.party("doctor")),
     code("39", None, |switch, by| {
         let leg = switch.newest_third(by.call)?;
         Some(Command::RemoveParty { call: by.call, leg })
+    }),
+    code("40", Some("seat"), |_, by| {
+        by.transfers(by.other_seat(), TransferKind::Blind)
+    }),
+    code("41", Some("seat"), |_, by| {
+        by.transfers(by.other_seat(), TransferKind::Attended)
+    }),
+    code("42", Some("seat"), |_, by| {
+        by.transfers(by.other_seat(), TransferKind::Conference)
+    }),
+    code("43", None, |_, by| {
+        Some(Command::CompleteTransfer { call: by.call })
+    }),
+    code("44", None, |_, by| {
+        Some(Command::CancelTransfer { call: by.call })
+    }),
+    code("45", Some("number"), |_, by| {
+        by.transfers(by.number(), TransferKind::Blind)
+    }),
+    code("46", Some("number"), |_, by| {
+        by.transfers(by.number(), TransferKind::Attended)
     }),
     code("60", None, |_, by| {
         Some(Command::ProposeVerdict {
@@ -57,6 +79,11 @@ pub const STAR_CODES: &[StarCode] = &[
             reason: String::from("按键标记"),
         })
     }),
+    code("61", None, |_, by| {
+        Some(Command::AskSilent { call: by.call })
+    }),
+    code("62", None, |_, by| by.advises(true)),
+    code("63", None, |_, by| by.advises(false)),
     code("70", None, |_, by| {
         Some(Command::RequestAssist { call: by.call })
     }),
@@ -107,6 +134,24 @@ impl Keyed<'_> {
             seat: self.seat(),
             mode,
         })
+    }
+
+    fn other_seat(&self) -> TransferTo {
+        TransferTo::Seat(SeatId::from(self.argument))
+    }
+
+    fn number(&self) -> TransferTo {
+        TransferTo::Number(self.argument.to_owned())
+    }
+
+    fn transfers(&self, to: TransferTo, kind: TransferKind) -> Option<Command> {
+        let call = self.call;
+        Some(Command::Transfer { call, to, kind })
+    }
+
+    fn advises(&self, on: bool) -> Option<Command> {
+        let call = self.call;
+        Some(Command::GiveAdvice { call, on })
     }
 
     fn party(&self, role: &str) -> Option<Command> {

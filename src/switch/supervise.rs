@@ -48,6 +48,9 @@ impl Switch {
             Some(Phase::Dialling(_)) => {
                 Err(self.wrong_call_state(call, "its seat is still dialling"))
             }
+            Some(Phase::Shelved(_)) => {
+                Err(self.wrong_call_state(call, "take it back from the shelf"))
+            }
             Some(Phase::Closing(_)) | None => Err(self.wrong_call_state(call, "it has ended")),
         }
     }
@@ -93,6 +96,7 @@ impl Switch {
             // His line has been heard before.
             return self.release_losers(call);
         }
+        self.cut_transfer(call);
         self.replace_seat(call, leg, seat);
         if let Some((from, leg)) = from {
             self.release(call, leg, Cause::Withdrawn);
@@ -100,6 +104,8 @@ impl Switch {
             self.seat_hung_up(&from);
         }
         self.refresh_audio(call);
+        // The caller may have left two seats that spoke of him.
+        self.end_unless_two_talk(call);
     }
 
     fn replace_seat(&mut self, call: CallId, leg: LegId, seat: &SeatId) {

@@ -77,6 +77,11 @@ impl Switch {
                     self.end_answered(call, cause, by);
                 }
             }
+            Phase::Shelved(_) => {
+                self.disarm_shelf(call);
+                self.call_back_due(call, if lost { "lost" } else { "shelved" });
+                self.end_answered(call, cause, by);
+            }
             Phase::Dialling(_) | Phase::Closing(_) => self.misfit("flaw.caller_left_closing"),
         }
     }
@@ -182,7 +187,7 @@ impl Switch {
         if let Some(talking) = open.talking_mut() {
             talking.seat = None;
         }
-        if self.barger_stays(call) {
+        if self.transfer_goes_on(call) || self.barger_stays(call) {
             return;
         }
         let by = if lost { "network" } else { "seat" };
@@ -242,7 +247,7 @@ impl Switch {
         };
         let (caller, third) = (open.caller_leg.is_some(), open.third_is_up());
         match &open.phase {
-            Phase::InMenu(_) | Phase::Dialling(_) | Phase::Closing(_) => {}
+            Phase::InMenu(_) | Phase::Dialling(_) | Phase::Shelved(_) | Phase::Closing(_) => {}
             Phase::Unanswered(unanswered) => {
                 if unanswered.hearing == Hearing::People && !third {
                     self.set_hearing(call, Hearing::Between);
@@ -297,9 +302,14 @@ impl Switch {
         let Some(talking) = open.talking() else {
             return;
         };
-        let wanted = if open.third_rings_silently() {
+        let colleague = talking
+            .transfer
+            .as_ref()
+            .and_then(|t| open.legs.get(&t.leg?));
+        let rings = colleague.is_some_and(|leg| matches!(leg.state, LegState::Ringing { .. }));
+        let wanted = if rings || open.third_rings_silently() {
             SeatTone::RingBack
-        } else if talking.hold.is_some() && !open.third_is_up() && talking.join == Join::Apart {
+        } else if talking.hold.is_some() && open.talkers() <= 2 && talking.join == Join::Apart {
             SeatTone::Hush
         } else {
             SeatTone::Quiet

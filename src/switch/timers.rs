@@ -49,6 +49,11 @@ pub(super) enum TimerKey {
     StarCode(LegId),
     /// A caller on hold may be forgotten.
     HoldReminder(CallId),
+    /// The longest stay on the shelf.
+    Shelf(CallId),
+    ShelfReminder(CallId),
+    /// A seat has had nothing to do for so long that the shelf is looked at.
+    ShelfIdle,
     WrapUp(SeatId),
     /// A registration runs out.
     Registration(SeatId),
@@ -83,6 +88,9 @@ impl TimerKey {
             Self::ReleaseGuard(_) => "release guard",
             Self::StarCode(_) => "star code",
             Self::HoldReminder(_) => "hold reminder",
+            Self::Shelf(_) => "shelf",
+            Self::ShelfReminder(_) => "shelf reminder",
+            Self::ShelfIdle => "idle beside the shelf",
             Self::WrapUp(_) => "wrap-up",
             Self::Registration(_) => "registration",
             Self::VerdictEnd(_) => "end of a verdict",
@@ -188,6 +196,10 @@ impl Switch {
             TimerKey::ReleaseGuard(leg) => self.drop_ending_leg(leg),
             TimerKey::StarCode(leg) => self.star_code_over(leg),
             TimerKey::HoldReminder(call) => self.hold_exceeded(call),
+            TimerKey::Shelf(call) => self.unshelve(call, "time_up", None),
+            TimerKey::ShelfReminder(call) => self.shelf_exceeded(call),
+            // What follows every Input looks at the shelf.
+            TimerKey::ShelfIdle => {}
             TimerKey::WrapUp(seat) => self.wrap_up_over(&seat),
             TimerKey::Registration(seat) => self.registration_ran_out(&seat),
             TimerKey::VerdictEnd(mark) => self.verdict_ends(mark),

@@ -148,6 +148,8 @@ pub enum CallState {
     Talking,
     /// Its caller is on hold.
     Held,
+    /// Put aside by a seat.
+    Shelved,
     Conferencing,
     Closing,
 }
@@ -168,11 +170,14 @@ pub struct CallView {
     pub position: Option<u32>,
     pub wait_exceeded: bool,
     pub answered_at: Option<Timestamp>,
-    /// The seat that rings for it or talks in it; of a joined call without its own, the seat that joined it.
+    /// The seat that rings for it, talks in it or put it aside; of a joined call without its own, the seat that joined it.
     pub seat: Option<SeatId>,
     /// Calls that talk with it as one (合并通话).
     pub joined_with: Vec<CallId>,
     pub hold: Option<HoldView>,
+    pub shelf: Option<ShelfView>,
+    pub silent: Option<SilentView>,
+    pub transfer: Option<TransferView>,
     pub incident_id: Option<String>,
     /// Its seat asks for a supervisor.
     pub assist: Option<AssistView>,
@@ -210,6 +215,35 @@ pub struct AssistView {
     pub since: Timestamp,
     /// The supervisor who comes.
     pub taken: Option<SeatId>,
+}
+
+/// A caller who could not be heard and was asked to press a key (静默呼叫).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SilentView {
+    pub asked_at: Timestamp,
+    /// His last key since; absent: none yet.
+    pub key: Option<String>,
+    pub key_at: Option<Timestamp>,
+}
+
+/// A transfer under way (转移).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TransferView {
+    pub from: SeatId,
+    /// The seat or the number.
+    pub to: String,
+    /// `blind`, `attended`, `conference`.
+    pub kind: String,
+    /// The target has answered: it can be completed.
+    pub up: bool,
+}
+
+/// A caller put aside (受理搁置); `seat` of the call is the owner, absent when anybody may take him.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ShelfView {
+    pub since: Timestamp,
+    /// Then he is the next in the queue.
+    pub until: Timestamp,
 }
 
 /// One leg of an open call.

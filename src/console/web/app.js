@@ -60,18 +60,39 @@ function talkRow(c) {
   return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at), made ? tag(t().direction[c.direction], 'blue') : null, who(c), ...labels(c), ...handlingTags(c), c.call_type ? tag(words(c.call_type)) : null, stepsButton(c, name(c)), el('span', { className: legs.length > 1 ? 'legs more' : 'legs' }, legs.flat()), el('span', { className: 'grow' }),
     made && !closing && mine(c) && c.links.length ? button('link', t().link, () => askLink(c)) : null,
     ['talking', 'held'].includes(c.state) && !c.with ? null : tag(c.with ? t().joined_with(c.with) : t().call[c.state], closing ? '' : 'blue'),
-    ...onHold(c), ...(closing ? [] : assistance(c, me, leads(), command)),
-    ...(closing || !mine(c) || !seated(c) ? [] : [...holding(c), button('add', t().add, () => askParty(c)), ...(c.others.length ? [button('join', t().join, () => askJoin(c))] : [])]), ...listening(c),
+    ...silence(c), ...onHold(c), ...onShelf(c), ...(closing ? [] : shelf(c)), ...(closing ? [] : assistance(c, me, leads(), command)),
+    ...(closing || !mine(c) || !seated(c) ? [] : [...transferring(c), ...(c.hold ? [] : [button('ask_silent', t().ask_silent, () => command('POST', `/calls/${c.call}/ask_silent`))]), ...holding(c), button('add', t().add, () => askParty(c)), ...(c.others.length ? [button('join', t().join, () => askJoin(c))] : [])]), ...listening(c),
     closing || !mine(c) ? null : formButton(c.call, name(c)),
     closing || !mine(c) || !seated(c) ? null : button('advice', t().advice, () => command('PUT', `/calls/${c.call}/advice`, { on: !c.medical_advice }), { 'aria-pressed': String(c.medical_advice) }),
     closing || !mine(c) ? null : markButton(c, open(c.call)),
-    ...(closing || !mine(c) ? [] : [button('hang_up', t().hang_up, () => askHangUp(c), { className: 'stop' })]));
+    ...(closing || c.shelf || !mine(c) ? [] : [button('hang_up', t().hang_up, () => askHangUp(c), { className: 'stop' })]));
 }
 // On hold: the seat's phone takes back what it began, else the page does.
 function holding(c) {
   if (!c.hold) return [button('hold', t().hold, () => command('POST', `/calls/${c.call}/hold`))];
   return c.hold.by === 'phone' ? [] : [button('hold', t().resume, () => command('POST', `/calls/${c.call}/resume`))];
 }
+// Put aside: its owner takes the caller back, anybody when there is none.
+function shelf(c) {
+  if (c.shelf) {
+    const taker = me.seat ?? c.seat;
+    return taker && (mine(c) || !c.seat) ? [button('unshelve', t().resume, () => command('POST', `/calls/${c.call}/unshelve`, { seat: taker }))] : [];
+  }
+  return mine(c) && seated(c) ? [button('shelve', t().shelve, () => command('POST', `/calls/${c.call}/shelve`))] : [];
+}
+const onShelf = (c) => c.shelf ? [timer(c.shelf.since, 60, 240)] : [];
+// A call goes to another seat or outside; until it is completed the seat has it.
+function askTransfer(c, outside) {
+  const free = view.seats.filter((s) => s.seat !== c.seat && ['ready', 'wrap_up'].includes(s.state)).map((s) => [s.seat, `${s.seat} · ${t().state[s.state]}`]);
+  const target = outside ? { name: 'number', label: t().ask_number, kind: 'tel' } : { name: 'seat', label: t().ask_to_seat, choices: free };
+  ask({ title: t().ask_transfer(name(c)), yes: t().transfer, alive: open(c.call), fields: [target, { name: 'kind', label: t().ask_kind, choices: Object.entries(t().kinds) }], run: (body) => api('POST', `/calls/${c.call}/transfer`, body) });
+}
+function transferring(c) {
+  if (c.transfer) return [tag(t().to(c.transfer.to), 'blue'), ...(c.transfer.up && seated(c) ? [button('complete', t().complete, () => command('POST', `/calls/${c.call}/transfer/complete`))] : []), ...(c.answered_at ? [button('cancel_transfer', t().resume, () => command('DELETE', `/calls/${c.call}/transfer`))] : [])];
+  return [button('transfer', t().transfer, () => askTransfer(c, false)), button('transfer_out', t().transfer_out, () => askTransfer(c, true))];
+}
+// Asked to press a key because he could not be heard; the key is shown.
+const silence = (c) => c.silent ? [tag(c.silent.key ? t().pressed(c.silent.key) : t().asked_silent, c.silent.key ? 'hot' : 'warm')] : [];
 const onHold = (c) => c.hold ? [tag(t().on_hold, c.hold.reminded ? 'hot' : 'warm'), timer(c.hold.since, 30, 60)] : [];
 function seatCard(s) {
   const acts = [];

@@ -9,7 +9,7 @@ use super::check_made::dials_out;
 use super::check_marks::Marks;
 use super::check_overlong::Overlong;
 use super::check_route::Routes;
-use crate::call::{Arrival, Cause, Ingress, LegEvent, Mode};
+use crate::call::{Arrival, Cause, Ingress, LegEvent, Mode, TransferTo};
 use crate::id::{CallBackId, CallId, CommandId, EventId, LegId, PlayId, SeatId, TrunkId};
 use crate::matrix::Matrix;
 use crate::switch::{
@@ -69,6 +69,12 @@ pub(super) struct CallTruth {
     pub(super) called: String,
     /// Until when its caller may be in a menu.
     pub(super) menu_until: Option<Timestamp>,
+    /// Who transfers it to whom; the seats stay those until it is answered again.
+    pub(super) transfer: Option<(SeatId, TransferTo)>,
+    /// It is being transferred.
+    pub(super) transferring: bool,
+    /// Until when its caller may be on the shelf.
+    pub(super) shelf_until: Option<Timestamp>,
     /// Its caller is on hold.
     pub(super) held: bool,
     /// The caller's last playback, while it sounds; absent before the first.
@@ -92,6 +98,9 @@ impl CallTruth {
             matrix: Matrix::silent(),
             called: String::new(),
             menu_until: None,
+            transfer: None,
+            transferring: false,
+            shelf_until: None,
             held: false,
             playing: None,
         }
@@ -424,6 +433,7 @@ impl Checker {
         let input = &as_commanded(input, events);
         self.check_ended_by_right(input, events, effects)?;
         self.routes.policy = Some(policy.clone());
+        self.routes.asked.clear();
         for event in events {
             self.take_event(event)?;
         }
@@ -502,6 +512,7 @@ impl Checker {
         }
         let (received_at, reopened) = (truth.received_at, self.reopening == Some(call));
         self.routes.take_order(call, &event.kind);
+        self.routes.note_asked(event);
         self.routes.take(event, Some(received_at), reopened);
         self.take_call_event(call, event)
     }
@@ -574,6 +585,7 @@ impl Checker {
                 | CallState::Waiting
                 | CallState::Offered => truth.outcome.is_none() && self.in_queue(call.call),
                 CallState::Dialling => truth.outcome.is_none() && truth.made,
+                CallState::Shelved => truth.outcome.is_none() && truth.shelf_until.is_some(),
                 CallState::Held if !truth.held => false,
                 CallState::Talking | CallState::Held | CallState::Conferencing => {
                     truth.outcome.is_none() && truth.answered && !self.in_queue(call.call)

@@ -1,8 +1,9 @@
 //! Checks of calls: who may end a caller, one outcome each, who hears whom.
 
-use super::check::{Checker, LegTruth, Reach, Verdict, Who};
+use super::check::{CallTruth, Checker, LegTruth, Reach, Verdict, Who};
 use super::check_made::dials_out;
-use crate::call::{Cause, LegCommand, Mode, Target};
+use super::world::SHELF_STAY_MAX;
+use crate::call::{Cause, LegCommand, Mode, Target, TransferTo};
 use crate::id::{CallId, LegId};
 use crate::matrix::Matrix;
 use crate::switch::{Command, Effect, Event, EventKind, Input, InputKind, MediaCommand, Outcome};
@@ -96,7 +97,11 @@ impl Checker {
                 arrival.call == call && (arrival.refused_capacity || dials_out(arrival))
             }
             InputKind::Command {
-                command: Command::RemoveParty { call: of, .. } | Command::HangUp { call: of },
+                command:
+                    Command::RemoveParty { call: of, .. }
+                    | Command::HangUp { call: of }
+                    | Command::CompleteTransfer { call: of }
+                    | Command::CancelTransfer { call: of },
                 ..
             } => (caller_gone && self.together(*of, call)) || self.may_end_caller(input, call),
             InputKind::Command { .. }
@@ -122,6 +127,7 @@ impl Checker {
         let Some(truth) = self.calls.get_mut(&call) else {
             return Ok(());
         };
+        take_handling(truth, call, event)?;
         if let EventKind::MenuEntered { .. } = &event.kind {
             if truth.called == "120" {
                 return Err((12, format!("call {call} dialled 120 and got a menu")));
@@ -136,14 +142,6 @@ impl Checker {
             return self.take_join(call, *with, *into);
         } else if let EventKind::CallParted { .. } = &event.kind {
             self.hosts.remove(&call);
-        } else if let EventKind::CallHeld { .. } = &event.kind {
-            if std::mem::replace(&mut truth.held, true) {
-                return Err((3, format!("call {call} was put on hold twice")));
-            }
-        } else if let EventKind::CallResumed { .. } = &event.kind {
-            if !std::mem::replace(&mut truth.held, false) {
-                return Err((3, format!("call {call} was resumed and was not on hold")));
-            }
         } else if let EventKind::CallBackDue { call_back, .. } = &event.kind {
             truth.call_back = true;
             self.call_backs.insert(*call_back);
@@ -156,7 +154,8 @@ impl Checker {
             (truth.outcome, truth.settled) = (None, false);
             (truth.restarted, truth.call_back) = (false, false);
             (truth.matrix, truth.playing) = (Matrix::silent(), None);
-            truth.held = false;
+            (truth.held, truth.shelf_until) = (false, None);
+            (truth.transfer, truth.transferring) = (None, false);
         } else if let EventKind::CallEnded { outcome, cause, .. } = &event.kind {
             truth.restarted = *cause == Cause::Restarted && !truth.made;
             if let Some(before) = truth.outcome.replace(*outcome) {
@@ -228,6 +227,10 @@ impl Checker {
                     {
                         self.check_phone_is_free(seat)?;
                         self.made_leg_of(invite.call, seat)
+                    }
+                    Target::Seat { seat, .. } if Self::is_consulted(input, invite.call, seat) => {
+                        self.check_phone_is_free(seat)?;
+                        Who::Seat(seat.clone())
                     }
                     Target::Seat { seat, .. } if Self::is_offer(input, invite.call) => {
                         self.check_offer(input, invite.call, seat)?;
@@ -330,7 +333,7 @@ impl Checker {
         ))
     }
 
-    /// Invariant 12: a caller who is there, and stays, stands in the queue, talks, or is in a menu that ends in time.
+    /// Invariant 12: a caller who is there, and stays, stands in the queue, talks, or is in a menu or on a shelf that ends in time.
     pub(super) fn check_led_on(&self, effects: &[Effect]) -> Verdict {
         let released = |caller: LegId| {
             let release = |effect: &Effect| matches!(effect, Effect::Leg { leg, command: LegCommand::Release { .. } } if *leg == caller);
@@ -338,6 +341,13 @@ impl Checker {
         };
         for (call, truth) in &self.calls {
             let in_menu = truth.menu_until.is_some_and(|until| self.now < until);
+            let shelved = truth.shelf_until.is_some_and(|until| self.now < until);
+            let rings = self
+                .legs
+                .values()
+                .any(|leg| leg.call == *call && leg.who == Who::Third);
+            // One trunk refused and the next is tried: that leg begins in this very step.
+            let led_outside = truth.transferring && (rings || rings_outside(effects, *call));
             let kept = truth.held && !self.seat_talks_with(*call);
             if truth.outcome.is_none() && kept && self.caller_of(*call).is_some() {
                 return Err((12, format!("no seat keeps the caller on hold of {call}")));
@@ -346,6 +356,8 @@ impl Checker {
             if truth.outcome.is_none()
                 && there
                 && !in_menu
+                && !shelved
+                && !led_outside
                 && !self.in_queue(*call)
                 && self.talkers_with(*call) < 2
             {
@@ -420,11 +432,13 @@ impl Checker {
     /// A caller who waits alone or is on hold always hears something, once the greeting has begun.
     pub(super) fn check_silence(&self) -> Verdict {
         let held = self.calls.iter().filter(|(_, truth)| {
-            truth.outcome.is_none() && truth.held && truth.playing == Some(None)
+            let aside = truth.held || truth.shelf_until.is_some() || truth.transferring;
+            truth.outcome.is_none() && aside && truth.playing == Some(None)
         });
-        for (call, _) in held {
-            if self.caller_of(*call).is_some() {
-                return Err((0, format!("the caller on hold of {call} hears nothing")));
+        for (call, truth) in held {
+            let talks = !truth.held && self.talkers(*call) >= 2;
+            if self.caller_of(*call).is_some() && !talks {
+                return Err((0, format!("the caller put aside of {call} hears nothing")));
             }
         }
         for place in &self.routes.places {
@@ -438,6 +452,42 @@ impl Checker {
         }
         Ok(())
     }
+}
+
+fn rings_outside(effects: &[Effect], call: CallId) -> bool {
+    effects.iter().any(|effect| {
+        matches!(
+            effect,
+            Effect::Leg { command: LegCommand::Invite(invite), .. }
+                if invite.call == call && matches!(invite.target, Target::Number { .. })
+        )
+    })
+}
+
+/// Hold, shelf and transfer as Events tell them.
+fn take_handling(truth: &mut CallTruth, call: CallId, event: &Event) -> Verdict {
+    if let EventKind::TransferStarted { from, to, .. } = &event.kind {
+        truth.transfer = Some((from.clone(), to.clone()));
+        truth.transferring = true;
+    } else if let EventKind::CallTransferred { to, outcome, .. } = &event.kind {
+        if !std::mem::replace(&mut truth.transferring, false) {
+            return Err((3, format!("a transfer of call {call} ended twice")));
+        }
+        truth.seat_left |= outcome == "answered" && matches!(to, TransferTo::Number(_));
+    } else if let EventKind::CallShelved { .. } = &event.kind {
+        truth.shelf_until = Some(event.at + SHELF_STAY_MAX);
+    } else if let EventKind::CallUnshelved { .. } = &event.kind {
+        truth.shelf_until = None;
+    } else if let EventKind::CallHeld { .. } = &event.kind {
+        if std::mem::replace(&mut truth.held, true) {
+            return Err((3, format!("call {call} was put on hold twice")));
+        }
+    } else if let EventKind::CallResumed { .. } = &event.kind
+        && !std::mem::replace(&mut truth.held, false)
+    {
+        return Err((3, format!("call {call} was resumed and was not on hold")));
+    }
+    Ok(())
 }
 
 /// The table of who hears whom, written from the design and not from the code.

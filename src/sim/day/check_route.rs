@@ -7,7 +7,7 @@ use super::check::{Checker, Verdict};
 use super::check_seats::serves;
 use crate::call::Arrival;
 use crate::id::{CallId, QueueId, SeatId};
-use crate::switch::{DispatchReport, Event, EventKind, Policy, SeatRole, Strategy, View};
+use crate::switch::{DispatchReport, Event, EventKind, Policy, Rule, SeatRole, Strategy, View};
 use crate::time::Timestamp;
 
 /// Microseconds.
@@ -60,6 +60,8 @@ pub(super) struct Routes {
     ahead: BTreeMap<CallId, i64>,
     /// Numbers (E.164) under a confirmed verdict.
     pub(super) marked: Vec<String>,
+    /// Seats that were asked by name in this step.
+    pub(super) asked: Vec<(CallId, SeatId)>,
     /// A dispatcher was at work after the last events.
     dispatcher_serves: bool,
 }
@@ -72,6 +74,19 @@ impl Routes {
             let merges = !arrival.anonymous;
             self.of
                 .insert(arrival.call, (arrival.caller.clone(), merges));
+        }
+    }
+
+    /// A person named the seat.
+    pub(super) fn note_asked(&mut self, event: &Event) {
+        if let EventKind::OfferDecided {
+            rule: Rule::Asked,
+            chosen: Some(seat),
+            ..
+        } = &event.kind
+            && let Some(call) = event.call
+        {
+            self.asked.push((call, seat.clone()));
         }
     }
 

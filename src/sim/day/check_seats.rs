@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::{Checker, LegTruth, Reach, Verdict, Who};
-use crate::call::{LegCommand, Target};
+use crate::call::{LegCommand, Target, TransferKind, TransferTo};
 use crate::id::{CallId, SeatId};
 use crate::switch::{
     AlarmCode, Command, Effect, Event, EventKind, Input, InputKind, Policy, SeatState, SeatView,
@@ -41,6 +41,9 @@ impl Checker {
                 format!("seat {seat} was rung for {call}, which does not wait"),
             ));
         }
+        if self.routes.asked.contains(&(call, seat.clone())) {
+            return self.check_asked(input, call, seat);
+        }
         if !self.may_take(seat, call) {
             return Err((4, format!("seat {seat} was rung for {call} and is not fit")));
         }
@@ -60,6 +63,40 @@ impl Checker {
             }
         }
         Ok(())
+    }
+
+    /// Whether a phone is rung into a talk, to take the call over.
+    pub(super) fn is_consulted(input: &Input, call: CallId, seat: &SeatId) -> bool {
+        matches!(
+            &input.kind,
+            InputKind::Command {
+                command: Command::Transfer {
+                    call: of,
+                    to: TransferTo::Seat(to),
+                    kind: TransferKind::Attended | TransferKind::Conference,
+                },
+                ..
+            } if *of == call && to == seat
+        )
+    }
+
+    /// A seat is asked out of turn when a person named it for this call.
+    fn check_asked(&self, input: &Input, call: CallId, seat: &SeatId) -> Verdict {
+        if let InputKind::Command {
+            command: Command::Unshelve { call: of, seat: by },
+            ..
+        } = &input.kind
+            && (*of, by) == (call, seat)
+        {
+            return Ok(());
+        }
+        let transfer = self.calls.get(&call).and_then(|c| c.transfer.as_ref());
+        let named = transfer
+            .is_some_and(|(from, to)| from == seat || *to == TransferTo::Seat(seat.clone()));
+        if named {
+            return Ok(());
+        }
+        Err((4, format!("nobody asked seat {seat} to take {call}")))
     }
 
     /// Whether a free seat may take the call.
@@ -88,8 +125,11 @@ impl Checker {
             if reason.as_deref() != Some("未接") {
                 continue;
             }
-            let own = |leg: &&LegTruth| leg.who == Who::Seat(seat.clone()) && leg.reach < Reach::Up;
-            // Else it was not rung: it is back from listening or a call taken over, to what it was before.
+            let own = |leg: &&LegTruth| {
+                let rung = leg.reach < Reach::Up && !self.is_made(leg.call);
+                rung && leg.who == Who::Seat(seat.clone())
+            };
+            // Else it was not rung: back from a call that it made, listened to or took over, it is what it was before.
             let Some(call) = self.legs.values().find(own).map(|leg| leg.call) else {
                 continue;
             };

@@ -25,6 +25,7 @@ mod delivery;
 mod network;
 mod people;
 mod people_forms;
+mod people_handling;
 mod people_supervise;
 mod plant;
 mod restart;
@@ -71,6 +72,10 @@ pub struct Summary {
     pub not_reached: u64,
     /// Callers whom a seat reached again.
     pub called_back: u64,
+    /// Times a caller was put aside.
+    pub shelved: u64,
+    /// Calls that somebody took who was named for it.
+    pub transferred: u64,
     /// Callers put back to the queue's head after a seat's line was lost.
     pub requeued: u64,
     pub restarts: u64,
@@ -106,6 +111,8 @@ impl Summary {
         self.dialled += other.dialled;
         self.not_reached += other.not_reached;
         self.called_back += other.called_back;
+        self.shelved += other.shelved;
+        self.transferred += other.transferred;
         self.requeued += other.requeued;
         self.restarts += other.restarts;
         self.reopened += other.reopened;
@@ -219,7 +226,7 @@ impl fmt::Display for Campaign {
         writeln!(
             f,
             "sim: {} calls ({} answered, {} abandoned, {} lost, {} refused), {} in menus, {} offers, {} third parties joined, {} \
-             listened to, {} taken over, {} calls joined to another, {} put on hold, {} dialled ({} not reached), {} called back, {} requeued, {} restarts, {} reopened, {} inputs, {} events, {} virtual hours",
+             listened to, {} taken over, {} calls joined to another, {} put on hold, {} dialled ({} not reached), {} called back, {} shelved, {} transferred, {} requeued, {} restarts, {} reopened, {} inputs, {} events, {} virtual hours",
             t.calls,
             t.answered,
             t.abandoned,
@@ -235,6 +242,8 @@ impl fmt::Display for Campaign {
             t.dialled,
             t.not_reached,
             t.called_back,
+            t.shelved,
+            t.transferred,
             t.requeued,
             t.restarts,
             t.reopened,

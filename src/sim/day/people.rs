@@ -521,9 +521,7 @@ impl World {
         if self.chance.percent(12) {
             self.joins(call, &by);
         }
-        if self.chance.percent(20) {
-            self.holds(call, &by);
-        }
+        self.handles(call, seat, caller);
         if self.chance.percent(10) {
             let after = self.chance.span(1_000, 5_000);
             self.plan_far(after, leg, FarAct::Hold(true));
@@ -548,8 +546,11 @@ impl World {
         let codes = u32::try_from(STAR_CODES.len()).unwrap_or(0);
         let n = usize::try_from(self.chance.below(codes + 2)).unwrap_or(0);
         let mut keys = match STAR_CODES.get(n) {
-            Some(code) if code.argument.is_some() => format!("*{}13900139000#", code.code),
-            Some(code) => format!("*{}", code.code),
+            Some(code) => match code.argument {
+                Some("seat") => format!("*{}80{}#", code.code, self.chance.below(5)),
+                Some(_) => format!("*{}13900139000#", code.code),
+                None => format!("*{}", code.code),
+            },
             None => String::from("*77"),
         };
         if self.chance.percent(10) {
@@ -563,18 +564,6 @@ impl World {
             };
             self.reaches(after, InputKind::Media { leg, event });
             after = Millis(after.0 + 200);
-        }
-    }
-
-    /// The seat puts its caller on hold, perhaps twice, and often forgets him.
-    fn holds(&mut self, call: CallId, by: &Actor) {
-        let mut after = self.chance.tail(8_000);
-        for _ in 0..1 + self.chance.below(2) {
-            self.commands(after, by.clone(), Command::Hold { call });
-            after = Millis(after.0 + self.chance.tail(20_000).0);
-            if self.chance.percent(70) {
-                self.commands(after, by.clone(), Command::Resume { call });
-            }
         }
     }
 

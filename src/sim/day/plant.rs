@@ -80,6 +80,8 @@ pub enum Plant {
     LeavingEndsRest,
     /// 12: nothing wakes the switch for a caller in a menu.
     MenuDeadlineForgotten,
+    /// 12: nothing takes a caller off the shelf.
+    ShelfDeadlineForgotten,
     /// 12: a caller who leaves a menu is in no queue.
     MenuEndsNowhere,
     /// 0: a waiting caller's music is never started.
@@ -119,7 +121,9 @@ impl Plant {
             | Self::SupervisorHeard
             | Self::HeldCallerHeard
             | Self::LeavingEndsRest => 10,
-            Self::MenuDeadlineForgotten | Self::MenuEndsNowhere => 12,
+            Self::MenuDeadlineForgotten | Self::ShelfDeadlineForgotten | Self::MenuEndsNowhere => {
+                12
+            }
         }
     }
 
@@ -161,6 +165,7 @@ impl Plant {
         Self::HeldCallerHeard,
         Self::LeavingEndsRest,
         Self::MenuDeadlineForgotten,
+        Self::ShelfDeadlineForgotten,
         Self::MenuEndsNowhere,
     ];
 }
@@ -288,6 +293,7 @@ impl Plant {
             | Self::QueueTurned
             | Self::MenuDeadlineForgotten
             | Self::LosersForgotten
+            | Self::ShelfDeadlineForgotten
             | Self::RedialForgotten
             | Self::SpareKept
             | Self::SkillIgnored
@@ -320,6 +326,7 @@ impl Plant {
         let change: fn(&mut serde_json::Value) = match self {
             Self::MenuDeadlineForgotten => |state| disarm(state, "/1/menu"),
             Self::LosersForgotten => |state| disarm(state, "/1/elsewhere"),
+            Self::ShelfDeadlineForgotten => |state| disarm(state, "/1/shelf"),
             // Every waiting call is taken for one that a seat rings for.
             Self::OfferForgotten => |state| {
                 for call in items(state, "/calls") {

@@ -20,6 +20,8 @@ use crate::switch::{
 };
 use crate::time::{Millis, Timestamp};
 
+/// Nobody stays longer on the shelf: shorter than callers' patience.
+pub(super) const SHELF_STAY_MAX: Millis = Millis::from_secs(60);
 /// 2025-11-22 08:30 in China.
 const START_MICROS: i64 = 1_763_771_400_000_000;
 /// Answered by a menu.
@@ -302,7 +304,12 @@ impl World {
     fn plant_state(&mut self) {
         let repeats = matches!(
             self.plant,
-            Some(Plant::MenuDeadlineForgotten | Plant::LosersForgotten | Plant::SpareKept)
+            Some(
+                Plant::MenuDeadlineForgotten
+                    | Plant::LosersForgotten
+                    | Plant::ShelfDeadlineForgotten
+                    | Plant::SpareKept
+            )
         );
         if let Some(plant) = self.plant
             && (repeats || (!self.planted && self.checker.waiting() >= 2))
@@ -399,6 +406,10 @@ impl Summary {
                 self.joins += 1;
             } else if let EventKind::CallHeld { .. } = &event.kind {
                 self.held += 1;
+            } else if let EventKind::CallTransferred { outcome, .. } = &event.kind {
+                self.transferred += u64::from(outcome == "answered");
+            } else if let EventKind::CallShelved { .. } = &event.kind {
+                self.shelved += 1;
             } else if let EventKind::QueueEntered { again: true, .. } = &event.kind {
                 self.requeued += 1;
             }
@@ -499,7 +510,11 @@ fn policy(chance: &mut Chance) -> Policy {
         },
         menus: menus(),
         forms: std::sync::Arc::default(),
-        timers: Timers::default(),
+        timers: Timers {
+            shelf_max: SHELF_STAY_MAX,
+            shelf_idle: Millis::from_secs(30),
+            ..Timers::default()
+        },
         seats,
         language: String::from("zh-CN"),
         allow_faults: false,

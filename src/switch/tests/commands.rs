@@ -1,4 +1,5 @@
 use super::*;
+use crate::call::{TransferKind, TransferTo};
 use crate::id::DestinationId;
 
 fn by(seat: &str) -> Actor {
@@ -317,6 +318,19 @@ fn commands_on(call: CallId, open: CallId, leg: LegId) -> Vec<Command> {
         },
         Command::Hold { call },
         Command::Resume { call },
+        Command::Shelve { call },
+        Command::Unshelve {
+            call,
+            seat: SeatId::from("801"),
+        },
+        Command::AskSilent { call },
+        Command::Transfer {
+            call,
+            to: TransferTo::Number(String::from("110")),
+            kind: TransferKind::Blind,
+        },
+        Command::CompleteTransfer { call },
+        Command::CancelTransfer { call },
         Command::GiveAdvice { call, on: true },
         Command::RequestAssist { call },
         Command::CancelAssist { call },

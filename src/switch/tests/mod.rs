@@ -26,9 +26,12 @@ mod restart;
 mod routing;
 mod screening;
 mod seats;
+mod shelving;
+mod silent;
 mod star;
 mod supervising;
 mod talking;
+mod transferring;
 mod waiting;
 
 use std::collections::BTreeMap;

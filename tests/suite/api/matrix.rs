@@ -62,6 +62,37 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("POST", "/api/v1/calls/{call}/resume", "", "seat supervisor"),
     (
         "POST",
+        "/api/v1/calls/{call}/ask_silent",
+        "",
+        "seat supervisor",
+    ),
+    (
+        "POST",
+        "/api/v1/calls/{call}/transfer",
+        r#"{"seat":"802","kind":"blind"}"#,
+        "seat supervisor",
+    ),
+    (
+        "POST",
+        "/api/v1/calls/{call}/transfer/complete",
+        "",
+        "seat supervisor",
+    ),
+    (
+        "DELETE",
+        "/api/v1/calls/{call}/transfer",
+        "",
+        "seat supervisor",
+    ),
+    ("POST", "/api/v1/calls/{call}/shelve", "", "seat supervisor"),
+    (
+        "POST",
+        "/api/v1/calls/{call}/unshelve",
+        r#"{"seat":"801"}"#,
+        "seat supervisor",
+    ),
+    (
+        "POST",
         "/api/v1/calls/{call}/listen",
         r#"{"seat":"800"}"#,
         "supervisor",
