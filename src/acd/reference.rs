@@ -308,6 +308,7 @@ impl Centre {
             answered: desk.answered,
             offered_at: desk.offered.map(time),
             proven: desk.proven,
+            keying: false,
             role: desk.role,
             queues: &desk.queues,
             skills: &desk.skills,

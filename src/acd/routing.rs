@@ -57,6 +57,8 @@ pub enum Held {
     Proof,
     /// It made the call itself.
     OwnCall,
+    /// Its phone is on the line for a star code that it dialled.
+    Keying,
 }
 
 /// By which rule a seat was chosen.
@@ -105,6 +107,8 @@ pub struct Candidate<'a> {
     pub offered_at: Option<Timestamp>,
     /// Its phone has given a sign of life.
     pub proven: bool,
+    /// Its phone is on the line for a star code.
+    pub keying: bool,
     pub role: SeatRole,
     /// Queues that it serves; empty: all.
     pub queues: &'a [QueueId],
@@ -251,7 +255,9 @@ impl<'t> Table<'t> {
             SeatRole::Supervisor => self.supervisors_open,
             SeatRole::Doctor => named,
         };
-        if !named && !seat.queues.is_empty() {
+        if seat.keying {
+            Some(Held::Keying)
+        } else if !named && !seat.queues.is_empty() {
             Some(Held::Queue)
         } else if !need.skills.iter().all(|skill| seat.skills.contains(skill)) {
             Some(Held::Skill)

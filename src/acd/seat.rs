@@ -29,6 +29,9 @@ pub struct Seat {
     pub answered: u32,
     /// When it was offered a call last.
     pub offered_at: Option<Timestamp>,
+    /// Its phone is on the line with us for a star code that it dialled; it is rung for nothing until that is over.
+    #[serde(default)]
+    pub keying: Option<LegId>,
 }
 
 /// A registered phone (RFC 3261 section 10).
@@ -528,6 +531,7 @@ impl Seat {
             proven: false,
             answered: 0,
             offered_at: None,
+            keying: None,
         }
     }
 

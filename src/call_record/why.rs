@@ -312,6 +312,7 @@ const fn held_words(reason: Held) -> (&'static str, &'static str) {
             "its phone has not proven itself; others came first",
         ),
         Held::OwnCall => ("本呼叫由其发起", "it made the call itself"),
+        Held::Keying => ("话机正在拨星号码", "its phone was dialling a star code"),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A call comes in: it is accepted, answered by the engine, recorded and queued before anything is asked about it.
 
+use super::codes::dials_code;
 use super::timers::TimerKey;
 use super::{AlarmCode, Effect, EventKind, MediaCommand, Outcome, Question, Switch};
 use crate::acd::{Duty, Entry, Identity};
@@ -36,6 +37,9 @@ impl Switch {
                 self.release_stray(arrival, Cause::Withdrawn);
             }
             return;
+        }
+        if let Some(seat) = dials_code(arrival) {
+            return self.code_dialled(arrival, &seat);
         }
         if let Some(seat) = self.dials_out(arrival) {
             self.remember_invite(&arrival.invite_key, arrival.call);
@@ -97,6 +101,7 @@ impl Switch {
         self.calls.contains_key(&call)
             || self.past.contains_key(&call)
             || self.legs.contains_key(&leg)
+            || self.codes.contains_key(&leg)
             || self.ending.contains_key(&leg)
     }
 
@@ -358,7 +363,7 @@ impl Switch {
         self.share_track(call, leg);
     }
 
-    fn remember_invite(&mut self, key: &str, call: CallId) {
+    pub(super) fn remember_invite(&mut self, key: &str, call: CallId) {
         let oldest = Timestamp::from_micros(
             self.now
                 .as_micros()

@@ -15,7 +15,7 @@ use super::outbound::Wish;
 use super::timers::TimerKey;
 use super::{Actor, AlarmCode, CommandError, CommandReply, EventKind, Switch};
 use crate::acd::Duty;
-use crate::call::{Callee, Cause, Direction};
+use crate::call::{Arrival, Callee, Cause, Direction};
 use crate::id::{CallBackId, CallId, SeatId};
 use crate::limits::CALL_BACKS_MAX;
 use crate::phone::{DialForm, Number};
@@ -188,22 +188,68 @@ impl Switch {
         seat: &SeatId,
     ) -> Result<CommandReply, CommandError> {
         self.check_own_seat(by, seat)?;
+        let wish = self.call_back_wish(by, call_back, seat)?;
+        let (call, leg) = self.make_call(wish)?;
+        self.call_back_begins(by, call_back, seat, call);
+        Ok(CommandReply::Call { call, leg })
+    }
+
+    /// The same, on the phone that dialled the code for it.
+    pub(super) fn call_back_on(
+        &mut self,
+        by: &Actor,
+        call_back: CallBackId,
+        seat: &SeatId,
+        arrival: &Arrival,
+    ) -> Result<(), CommandError> {
+        let wish = self.call_back_wish(by, call_back, seat)?;
+        self.phone_made(arrival, wish);
+        self.call_back_begins(by, call_back, seat, arrival.call);
+        Ok(())
+    }
+
+    fn call_back_wish<'w>(
+        &self,
+        by: &'w Actor,
+        call_back: CallBackId,
+        seat: &'w SeatId,
+    ) -> Result<Wish<'w>, CommandError> {
         let Some(entry) = self.call_backs.get(&call_back) else {
             return Err(unknown_call_back(call_back));
         };
         let number = self.check_call_back(entry)?;
         self.check_spare_trunk()?;
-        let (parsed, original) = (entry.number.clone(), entry.call);
-        let wish = Wish {
+        Ok(Wish {
             by,
             seat,
             direction: Direction::CallBack,
             callee: Callee::Number(number),
-            number: parsed,
+            number: entry.number.clone(),
+        })
+    }
+
+    /// The most urgent entry that can be dialled; one that was tried just now comes after the others.
+    pub(super) fn next_call_back(&self) -> Option<CallBackId> {
+        let ids = self
+            .call_backs_view()
+            .into_iter()
+            .map(|view| view.call_back);
+        let found: Vec<_> = ids
+            .filter_map(|id| Some((id, self.call_backs.get(&id)?)))
+            .filter(|(_, entry)| self.check_call_back(entry).is_ok())
+            .collect();
+        let due = |entry: &CallBack| {
+            let tries = entry.attempts.len() <= PAUSES.len();
+            tries && entry.next_at.is_none_or(|at| at <= self.now)
         };
-        let (call, leg) = self.make_call(wish)?;
+        let next = found.iter().find(|(_, entry)| due(entry));
+        next.or_else(|| found.first()).map(|(id, _)| *id)
+    }
+
+    fn call_back_begins(&mut self, by: &Actor, call_back: CallBackId, seat: &SeatId, call: CallId) {
         self.given(by, Some(call), "call_back");
         let at = self.now;
+        let original = self.call_backs.get(&call_back).map_or(call, |e| e.call);
         if let Some(entry) = self.call_backs.get_mut(&call_back) {
             entry.standing = Standing::Dialling { call };
             entry.next_at = None;
@@ -232,7 +278,6 @@ impl Switch {
         }
         self.arm_call_back(call_back);
         self.settle_overdue();
-        Ok(CommandReply::Call { call, leg })
     }
 
     /// The digits to dial, or why nobody can be called now.

@@ -214,7 +214,7 @@ impl Switch {
     }
 
     /// It is open; or it has ended, and how; or it never was.
-    fn check_open(&self, call: CallId) -> Result<(), CommandError> {
+    pub(super) fn check_open(&self, call: CallId) -> Result<(), CommandError> {
         match self.calls.get(&call) {
             Some(open) if !open.is_closing() => Ok(()),
             None if !self.past.contains_key(&call) => Err(unknown_call(call)),

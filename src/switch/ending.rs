@@ -51,7 +51,7 @@ impl Switch {
         self.release_dialog(arrival.leg, arrival.call, Party::Caller, cause, dialog);
     }
 
-    fn release_dialog(
+    pub(super) fn release_dialog(
         &mut self,
         leg: LegId,
         call: CallId,
@@ -84,6 +84,7 @@ impl Switch {
             LegEvent::Failed { .. } | LegEvent::Ended { .. } => {
                 self.ending.remove(&leg);
                 self.timers.disarm(&TimerKey::ReleaseGuard(leg));
+                self.code_over(leg);
             }
             LegEvent::Dialog { state } => ending.dialog = Some(state.clone()),
             LegEvent::Progress { .. }

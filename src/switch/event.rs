@@ -327,7 +327,7 @@ pub enum EventKind {
     },
     #[serde(rename = "dtmf.received")]
     DigitReceived { leg: LegId, digit: char },
-    /// A seat keyed a star code; what it did says its own events.
+    /// A seat keyed a star code in a call, or its phone dialled one (then of no call); what it did says its own events.
     #[serde(rename = "seat.star_code")]
     StarCode {
         seat: SeatId,

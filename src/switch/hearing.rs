@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 
+use super::codes::CODE_PROMPTS;
 use super::shelf::SHELVED;
 use super::silent::SILENT_CALL;
 use super::star::STAR_HINTS;
@@ -300,7 +301,8 @@ pub fn prompts_played() -> BTreeSet<PromptId> {
         SHELVED,
         SILENT_CALL,
     ];
-    let named = callers.into_iter().chain(STAR_HINTS).map(String::from);
+    let seats = STAR_HINTS.into_iter().chain(CODE_PROMPTS);
+    let named = callers.into_iter().chain(seats).map(String::from);
     let positions = (0..=POSITION_MANY).flat_map(|position| position_clips(position).1);
     named.chain(positions).map(PromptId).collect()
 }

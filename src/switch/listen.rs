@@ -76,7 +76,7 @@ impl Switch {
             .is_some_and(|l| l.state.is_up())
     }
 
-    fn listener_leg(&self, call: CallId, seat: &SeatId) -> Option<LegId> {
+    pub(super) fn listener_leg(&self, call: CallId, seat: &SeatId) -> Option<LegId> {
         let listener = Party::Listener(seat.clone());
         let legs = &self.calls.get(&call)?.legs;
         legs.iter()
@@ -108,7 +108,14 @@ impl Switch {
     }
 
     /// A supervisor's phone is up: his mode holds from now on, and who is heard has a track of his own.
-    fn listener_acts(&mut self, call: CallId, leg: LegId, seat: &SeatId, mode: Mode, first: bool) {
+    pub(super) fn listener_acts(
+        &mut self,
+        call: CallId,
+        leg: LegId,
+        seat: &SeatId,
+        mode: Mode,
+        first: bool,
+    ) {
         if mode == Mode::TakeOver && self.check_mode(call, mode).is_ok() {
             return self.take_over(call, leg, seat);
         }
@@ -155,7 +162,8 @@ impl Switch {
             LegFact::Ended { cause, by_far_side } => {
                 self.listener_ended(call, leg, seat, cause.is_failure() || !by_far_side);
             }
-            LegFact::Confirmed => self.misfit("listener.confirmed"),
+            // Of a phone that dialled.
+            LegFact::Confirmed => {}
             LegFact::Digit { .. } | LegFact::Noted | LegFact::Misfit { .. } => {}
         }
     }
@@ -195,7 +203,7 @@ impl Switch {
 }
 
 /// As the audit names it.
-const fn mode_command(mode: Mode) -> &'static str {
+pub(super) const fn mode_command(mode: Mode) -> &'static str {
     match mode {
         Mode::Listen => "listen",
         Mode::Whisper => "whisper",

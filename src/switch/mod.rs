@@ -9,13 +9,15 @@
 //!       -> free seats are offered, positions told, alarms settled -> Events, Effects
 //! ```
 //! One file per concern: arrival, menu, hearing (what a waiting caller hears), routing (who is offered whom), offer,
-//! losers (who rang in vain), talk, party, hold, shelf, silent, transfer, star (keys of a phone), outbound (calls that we
-//! make), listen, supervise, assist, orders, join, ending, call_backs, screening, form, major, complaint, handover,
-//! overlong, seats, trunks, ledger (alarms), commands, restart, timers, snapshot, picture (for people).
+//! losers (who rang in vain), talk, party, hold, shelf, silent, transfer, star (keys of a phone), codes (star codes that
+//! phones dial), outbound (calls that we make), listen, supervise, assist, orders, join, ending, call_backs, screening,
+//! form, major, complaint, handover, overlong, seats, trunks, ledger (alarms), commands, restart, timers, snapshot,
+//! picture (for people).
 
 mod arrival;
 mod assist;
 mod call_backs;
+mod codes;
 mod commands;
 mod complaint;
 mod effect;
@@ -67,6 +69,7 @@ use crate::id::{CallBackId, CallId, EventId, IdSource, LegId, RecordingId, SeatI
 use crate::time::Timestamp;
 
 pub use crate::acd::{Held, Rule, SeatRole, Strategy};
+pub use codes::{DIALLED_CODES, DialledCode};
 pub use complaint::{Grievance, complaints_of};
 pub use effect::{Effect, MediaCommand, Question, Sound};
 pub use event::{AlarmCode, Behind, CallEnd, Event, EventKind, HeldSeat, Outcome};
@@ -133,6 +136,9 @@ pub struct Switch {
     /// Star codes that seats are keying.
     #[serde(default)]
     stars: BTreeMap<LegId, star::Dialled>,
+    /// Phones that are on the line for a star code that they dialled.
+    #[serde(default)]
+    codes: BTreeMap<LegId, codes::CodeCall>,
     /// Calls whose seats ask for a supervisor.
     #[serde(default)]
     assists: BTreeSet<CallId>,
@@ -206,6 +212,7 @@ impl Switch {
             trunks: BTreeMap::new(),
             call_backs: BTreeMap::new(),
             stars: BTreeMap::new(),
+            codes: BTreeMap::new(),
             assists: BTreeSet::new(),
             screening: Screening::default(),
             sheets: Sheets::default(),
@@ -357,6 +364,9 @@ impl Switch {
         if self.ending.contains_key(&leg) {
             return self.ending_leg_event(leg, event);
         }
+        if self.codes.contains_key(&leg) {
+            return self.code_leg_event(leg, event);
+        }
         let Some(call) = self.legs.get(&leg).copied() else {
             return self.misfit("leg.unknown");
         };
@@ -389,6 +399,9 @@ impl Switch {
     }
 
     fn media_event(&mut self, leg: LegId, event: &MediaEvent) {
+        if self.codes.contains_key(&leg) {
+            return self.code_media_event(leg, event);
+        }
         let Some(call) = self.legs.get(&leg).copied() else {
             return self.misfit("media.unknown_leg");
         };

@@ -118,7 +118,7 @@ impl Switch {
         }
     }
 
-    fn callee_number(&self, number: &str) -> Number {
+    pub(super) fn callee_number(&self, number: &str) -> Number {
         phone::parse(number, &self.policy.centre.area_code, false)
     }
 
@@ -157,9 +157,10 @@ impl Switch {
     }
 
     /// In no call, with a phone.
-    fn is_at_rest(&self, seat: &SeatId) -> bool {
+    pub(super) fn is_at_rest(&self, seat: &SeatId) -> bool {
         self.seats.get(seat).is_some_and(|s| {
             s.binding.is_some()
+                && s.keying.is_none()
                 && match &s.duty {
                     Duty::Ready { .. } | Duty::NotReady { .. } | Duty::WrapUp { .. } => true,
                     Duty::SignedOut
@@ -300,20 +301,27 @@ impl Switch {
 
     /// A seat's phone dialled: the same path, with its own leg. Answered at once, so that it hears our tones.
     pub(super) fn phone_dialled(&mut self, arrival: &Arrival, seat: &SeatId) {
-        let (call, leg) = (arrival.call, arrival.leg);
         let callee = self.callee_of(&arrival.called);
         let number = self.callee_number(&arrival.called);
-        let mut state = caller_leg(arrival, &number);
+        let by = Actor::Seat(seat.clone());
+        self.phone_made(
+            arrival,
+            Wish {
+                by: &by,
+                seat,
+                direction: direction_of(&callee),
+                callee,
+                number,
+            },
+        );
+    }
+
+    /// The leg of a phone that dialled is its seat's in a call that we make.
+    pub(super) fn phone_made(&mut self, arrival: &Arrival, wish: Wish<'_>) {
+        let (call, leg, seat) = (arrival.call, arrival.leg, wish.seat);
+        let mut state = caller_leg(arrival, &wish.number);
         state.party = Party::Seat(seat.clone());
         state.number = None;
-        let by = Actor::Seat(seat.clone());
-        let wish = Wish {
-            by: &by,
-            seat,
-            direction: direction_of(&callee),
-            callee,
-            number,
-        };
         let phase = Phase::Dialling(Dialling {
             seat: seat.clone(),
             leg,
@@ -590,7 +598,7 @@ impl Switch {
     }
 }
 
-const fn direction_of(callee: &Callee) -> Direction {
+pub(super) const fn direction_of(callee: &Callee) -> Direction {
     match callee {
         Callee::Number(_) => Direction::Outbound,
         Callee::Seat(_) => Direction::Internal,

@@ -411,6 +411,13 @@ pub(super) fn check_number(number: &str) -> Result<(), CommandError> {
             "1 to 32 of the digits 0-9, * and #, with + in front if you like",
         ));
     }
+    // A star code mistyped must not reach a carrier.
+    if digits.starts_with('*') {
+        return Err(bad_field(
+            "number",
+            "what begins with * is a star code of ours, no number outside",
+        ));
+    }
     Ok(())
 }
 

@@ -176,7 +176,7 @@ impl Switch {
     }
 
     /// Most urgent first: who was left unanswered in short order, who tried most often, then who waits longest.
-    fn call_backs_view(&self) -> Vec<CallBackView> {
+    pub(super) fn call_backs_view(&self) -> Vec<CallBackView> {
         let mut views: Vec<_> = self
             .call_backs
             .iter()

@@ -36,6 +36,7 @@ impl Switch {
         }
         // What the old process still wanted done means nothing to the new one; only its dialogs do.
         self.effects.clear();
+        self.close_codes();
         self.close_old_dialogs();
         self.totals = Totals::default();
         self.rearm();
@@ -172,6 +173,7 @@ impl Switch {
             self.try_seat_step(&id, |duty| Ok(duty.restarted(now)));
             if let Some(seat) = self.seats.get_mut(&id) {
                 seat.proven = false;
+                seat.keying = None;
             }
         }
     }

@@ -71,6 +71,7 @@ impl Switch {
                     answered: seat.answered,
                     offered_at: seat.offered_at,
                     proven: seat.proven,
+                    keying: seat.keying.is_some(),
                     role: policy.role,
                     queues: &policy.queues,
                     skills: &policy.skills,

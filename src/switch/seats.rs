@@ -147,7 +147,7 @@ impl Switch {
     }
 
     /// `known`: it was registered before, so a seat that signed out stays out.
-    fn phone_came(&mut self, id: &SeatId, known: bool) {
+    pub(super) fn phone_came(&mut self, id: &SeatId, known: bool) {
         self.phone_proven(id);
         let out = self
             .seats

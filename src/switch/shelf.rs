@@ -245,7 +245,7 @@ impl Switch {
                 | Duty::Dialling { .. }
                 | Duty::Unreachable { .. } => false,
             };
-            free && seat.binding.is_some()
+            free && seat.keying.is_none() && seat.binding.is_some()
         })
     }
 

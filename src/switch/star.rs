@@ -19,8 +19,8 @@ use crate::time::Millis;
 const CODE_SPAN: Millis = Millis::from_secs(5);
 /// No argument is longer (E.164 and a prefix).
 const ARGUMENT_MAX: usize = 24;
-const UNKNOWN: &str = "star_unknown";
-const REFUSED: &str = "star_refused";
+pub(super) const UNKNOWN: &str = "star_unknown";
+pub(super) const REFUSED: &str = "star_refused";
 pub(super) const STAR_HINTS: [&str; 2] = [UNKNOWN, REFUSED];
 
 /// One code of the table in docs/star-codes.md.

@@ -47,6 +47,8 @@ pub(super) enum TimerKey {
     ReleaseGuard(LegId),
     /// A seat keys nothing more.
     StarCode(LegId),
+    /// A phone that dialled a star code is told, was told, or should be gone.
+    DialledCode(LegId),
     /// A caller on hold may be forgotten.
     HoldReminder(CallId),
     /// The longest stay on the shelf.
@@ -87,6 +89,7 @@ impl TimerKey {
             Self::CallBack(_) => "call-back",
             Self::ReleaseGuard(_) => "release guard",
             Self::StarCode(_) => "star code",
+            Self::DialledCode(_) => "dialled star code",
             Self::HoldReminder(_) => "hold reminder",
             Self::Shelf(_) => "shelf",
             Self::ShelfReminder(_) => "shelf reminder",
@@ -195,6 +198,7 @@ impl Switch {
             TimerKey::CallBack(id) => self.call_back_woken(id),
             TimerKey::ReleaseGuard(leg) => self.drop_ending_leg(leg),
             TimerKey::StarCode(leg) => self.star_code_over(leg),
+            TimerKey::DialledCode(leg) => self.code_due(leg),
             TimerKey::HoldReminder(call) => self.hold_exceeded(call),
             TimerKey::Shelf(call) => self.unshelve(call, "time_up", None),
             TimerKey::ShelfReminder(call) => self.shelf_exceeded(call),

@@ -26,6 +26,7 @@ mod demo_phone;
 mod enrich;
 mod modules;
 mod one_call;
+mod peers_codes;
 mod peers_dial;
 mod peers_edge;
 mod peers_handling;

@@ -5,6 +5,7 @@
 )]
 
 mod call_backs;
+mod codes;
 mod commands;
 mod complaint;
 mod exhaustive;
