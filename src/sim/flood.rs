@@ -10,6 +10,7 @@ use crate::call::{
     AnswerPolicy, Arrival, Cause, DialogState, Ingress, LegCommand, LegEvent, Target,
 };
 use crate::id::{CallId, LegId, QueueId, SeatId, TrunkId};
+use crate::sim::parallel;
 use crate::switch::{
     CallBackRules, Centre, Effect, EventKind, Input, InputKind, Policy, QueuePolicy, SeatLink,
     SeatPolicy, SeatRole, Switch, Timers, TrunkPolicy,
@@ -348,8 +349,11 @@ pub struct Floods {
 /// Runs `seeds` seeds from `first` on.
 #[must_use]
 pub fn campaign(first: u64, seeds: u64) -> Floods {
-    let seeds = (first..first.saturating_add(seeds)).map(run).collect();
-    Floods { seeds }
+    let mut floods = Floods::default();
+    parallel::in_order(first..first.saturating_add(seeds), run, |_, flooded| {
+        floods.seeds.push(flooded);
+    });
+    floods
 }
 
 impl Floods {

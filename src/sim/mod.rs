@@ -4,4 +4,6 @@
 pub mod centre;
 pub mod day;
 pub mod flood;
+pub mod parallel;
 pub mod phone;
+pub mod what_if;

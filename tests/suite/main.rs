@@ -50,6 +50,7 @@ mod survival_panic;
 mod survival_watch;
 mod tidy;
 mod transport;
+mod what_if;
 mod why;
 mod wire_bench;
 mod wire_pair;

@@ -8,9 +8,9 @@
 //!                        journal              Checker: what must be true, built without the switch's own code
 //! ```
 //! Owns: the world and the checks. Refuses to know: sockets, threads, real time. One seed is one day that can be
-//! repeated exactly, by `firstring simulate --first SEED --seeds 1`. That each check is alive is proved by [`Plant`]: a fault put in on purpose that it must catch.
+//! repeated exactly, by `firstring simulate --seed SEED`. That each check is alive is proved by [`Plant`]: a fault put in on purpose that it must catch.
 
-mod chance;
+pub(super) mod chance;
 mod check;
 mod check_call_backs;
 mod check_calls;
