@@ -16,7 +16,7 @@ use crate::config::{self, Config, Fault, Origins, Severity};
 use crate::id::CallId;
 use crate::store::records::Store;
 use crate::time::Millis;
-use crate::{demo, engine, modules, sim};
+use crate::{demo, engine, modules, sim, terminal};
 
 /// It worked.
 const DONE: u8 = 0;
@@ -84,6 +84,8 @@ pub enum Command {
     /// Run a reference module: a process of its own that receives signed call records
     #[command(subcommand)]
     Module(ModuleCommand),
+    /// The live page in a terminal: a seat, its call, the queue, and the seat's commands by keys
+    Seat(SeatPage),
     /// Say why a call rang where it rang, and why other seats did not
     Why(WhyCall),
     /// Run simulated centres in virtual time and check the invariants after every step
@@ -283,6 +285,34 @@ pub struct WhatIf {
     pub lang: String,
 }
 
+/// `firstring seat`
+#[derive(Clone, Debug, Args)]
+pub struct SeatPage {
+    /// The server
+    #[arg(
+        long,
+        env = "FIRSTRING_URL",
+        default_value = "http://127.0.0.1:8120",
+        value_name = "URL"
+    )]
+    pub url: String,
+    /// File with the API token; without it the token is taken from the variable FIRSTRING_TOKEN
+    #[arg(long, env = "FIRSTRING_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Another seat than the token's own (supervisors and admins)
+    #[arg(long, value_name = "SEAT")]
+    pub seat: Option<String>,
+    /// Language of the page; L changes it
+    #[arg(long, default_value = "zh", value_parser = ["zh", "en"])]
+    pub lang: String,
+    /// Print what there is as plain text, and end
+    #[arg(long)]
+    pub once: bool,
+    /// File with certificates (PEM) that are good besides the public ones
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
 /// `firstring why`
 #[derive(Clone, Debug, Args)]
 pub struct WhyCall {
@@ -337,6 +367,7 @@ pub fn run(line: CommandLine) -> ExitCode {
         }
         Command::Module(ModuleCommand::Emr(module)) => run_module(modules::Kind::Emr, &module),
         Command::Simulate(simulate) => run_simulate(&simulate),
+        Command::Seat(page) => run_seat(page),
         Command::Why(why) => run_why(&why),
         Command::Migrate(migrate) => with_config(&migrate.file, |config, _| run_migrate(config)),
         Command::Ring(ring) => run_ring(&ring),
@@ -481,6 +512,35 @@ fn run_module(kind: modules::Kind, module: &Module) -> u8 {
     };
     run_async(modules::run(options, |address| {
         println!("{} module ready at http://{address}", kind.name())
+    }))
+}
+
+fn run_seat(page: SeatPage) -> u8 {
+    let token = match &page.token_file {
+        Some(path) => match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                eprintln!("{}: {error}", path.display());
+                return USAGE;
+            }
+        },
+        None => std::env::var("FIRSTRING_TOKEN").unwrap_or_default(),
+    };
+    if token.trim().is_empty() {
+        eprintln!("no token: name its file with --token-file, or set FIRSTRING_TOKEN");
+        return USAGE;
+    }
+    run_async(terminal::run(terminal::Options {
+        server: page.url,
+        token: token.trim().to_owned(),
+        seat: page.seat,
+        language: if page.lang == "en" {
+            terminal::Language::En
+        } else {
+            terminal::Language::Zh
+        },
+        once: page.once,
+        authority: page.ca_file,
     }))
 }
 
@@ -680,6 +740,7 @@ mod tests {
             "replay",
             "module",
             "simulate",
+            "seat",
             "migrate",
             "ring",
         ] {
@@ -695,6 +756,7 @@ mod tests {
             "firstring serve -c x.toml",
             "firstring check --strict --offline --config x.toml",
             "firstring config show --origin",
+            "firstring seat --once --lang en --url https://firstring.example --token-file t --seat 801",
             "firstring replay journal",
             "firstring module dispatch --database d.db --secret-file s --engine http://127.0.0.1:8120 --token-file t",
             "firstring simulate --seeds 1000",

@@ -7,7 +7,7 @@
 //! core, pure   ivr call acd conference screen -> switch -> call_record
 //! protocol     sip (wire dialog auth registrar trunk profile: pure | transport endpoint: shell)
 //!              media (sdp rtp jitter dtmf conceal mixer tone codec: pure | port worker recorder prompt: shell)
-//! shell        clock enrich deliver store api console modules config cli
+//! shell        clock enrich deliver store api console terminal modules config cli
 //! root         engine: builds the parts, wires bounded channels, ordered shutdown
 //! sim          virtual time, network, callers, seats, carriers, faults
 //! ```
@@ -42,4 +42,5 @@ pub mod sim;
 pub mod sip;
 pub mod store;
 pub mod switch;
+pub mod terminal;
 pub mod time;

@@ -48,6 +48,7 @@ mod survival_input;
 mod survival_kill;
 mod survival_panic;
 mod survival_watch;
+mod terminal;
 mod tidy;
 mod transport;
 mod what_if;

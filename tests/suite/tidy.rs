@@ -81,6 +81,7 @@ const TABLE: &[(&str, &[&[&str]])] = &[
         ],
     ),
     ("console/", &[]),
+    ("terminal/", &[L0, &["clock"]]),
     ("modules/", &[]),
     ("engine/", &[ALL]),
     ("sim/", &[ALL]),
@@ -155,6 +156,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("webrtc", &["media/webrtc"]),
     ("md5", &["sip/auth.rs", "sim/"]),
     ("zip", &["api/evidence.rs"]),
+    ("ratatui", &["terminal/"]),
     ("clap", &["cli.rs", "main.rs"]),
     // The reference modules are what another vendor would write, with a store of their own.
     ("sqlx", &["store/", "modules/"]),
