@@ -48,6 +48,13 @@ pub const STAR_CODES: &[StarCode] = &[
     code("22", None, |_, by| Some(Command::Shelve { call: by.call })),
     code("30", Some("number"), |_, by| by.party("other")),
     code("31", Some("number"), |_, by| by.party("doctor")),
+    code("32", None, |switch, by| {
+        let with = switch.waiting_order().first().copied()?;
+        Some(Command::Join {
+            call: by.call,
+            with,
+        })
+    }),
     code("39", None, |switch, by| {
         let leg = switch.newest_third(by.call)?;
         Some(Command::RemoveParty { call: by.call, leg })
@@ -84,6 +91,14 @@ pub const STAR_CODES: &[StarCode] = &[
     }),
     code("62", None, |_, by| by.advises(true)),
     code("63", None, |_, by| by.advises(false)),
+    code("64", Some("number"), |switch, by| {
+        let place = by.argument.parse::<usize>().ok()?.checked_sub(1)?;
+        let code = switch.policy.forms.call_types.get(place)?.l1.clone();
+        Some(Command::Classify {
+            call: by.call,
+            code,
+        })
+    }),
     code("70", None, |_, by| {
         Some(Command::RequestAssist { call: by.call })
     }),

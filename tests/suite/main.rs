@@ -41,6 +41,7 @@ mod peers_supervise;
 mod peers_talk;
 mod scenarios;
 mod sdp;
+mod seat_guide;
 mod store;
 mod support;
 mod survival_disk;

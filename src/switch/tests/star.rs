@@ -150,3 +150,24 @@ fn a_listening_supervisor_changes_his_mode_by_star_code() {
     assert!(rig.hears(caller).contains(&leg), "the call is his");
     assert_eq!(rig.state(call), Some(CallState::Talking));
 }
+
+#[test]
+fn a_seat_says_by_star_code_what_a_call_was_and_joins_the_one_that_waits_next() {
+    let mut rig = Rig::new();
+    let (call, _, seat) = rig.talk("801");
+    let second = rig.switch.policy.forms.call_types[1].l1.clone();
+    rig.keys(seat, "*642#");
+    assert_eq!(rig.event("call.classified")["code"], second.as_str());
+    for keys in ["*640#", "*64999#", "*64#", "*32"] {
+        rig.keys(seat, keys);
+        assert_eq!(rig.event("seat.star_code")["result"], "refused", "{keys}");
+    }
+    let (next, _) = rig.arrives();
+    rig.pass(1_000);
+    rig.arrives();
+    rig.keys(seat, "*32");
+    assert_eq!(rig.event("seat.star_code")["result"], "done");
+    let view = rig.switch.view();
+    let joined = view.calls.iter().find(|c| c.call == call);
+    assert_eq!(joined.map(|c| c.joined_with.clone()), Some(vec![next]));
+}
