@@ -40,6 +40,7 @@ fn policy() -> Policy {
         shown_number: String::from("120"),
         circuits: None,
         circuits_kept: 0,
+        peer: false,
     };
     let child = QueuePolicy {
         needs: vec![String::from("child")],
@@ -68,6 +69,7 @@ fn policy() -> Policy {
         screening: Default::default(),
         call_backs: CallBackRules::default(),
         menus: Default::default(),
+        relief: std::sync::Arc::default(),
         forms: Default::default(),
         language: String::from("zh-CN"),
         allow_faults: false,

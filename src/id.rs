@@ -118,6 +118,8 @@ name_ids! {
     SeatId,
     /// A configured queue (排队).
     QueueId,
+    /// Configured people outside (邻近中心、移动组) who may take a waiting call.
+    ReliefId,
     /// A stored announcement (提示音), such as `greeting`.
     PromptId,
     /// A configured menu (语音菜单).

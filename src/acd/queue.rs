@@ -226,7 +226,7 @@ mod tests {
         for n in 0..6 {
             callers.arrived(&who, call(n), true, at(1));
         }
-        callers.answered(&who, call(0), &SeatId::from("801"), at(2));
+        callers.answered(&who, call(0), Some(&SeatId::from("801")), at(2));
         for n in 1..6 {
             let mut leg = entry(n, 1, false);
             leg.identity = Some(who.clone());

@@ -139,8 +139,15 @@ impl Callers {
         }
     }
 
-    /// A seat picked up: the chain of redials ends, and the identity had its turn.
-    pub fn answered(&mut self, identity: &Identity, call: CallId, seat: &SeatId, now: Timestamp) {
+    /// A seat, or people outside, picked up: the chain of redials ends, and the identity had its turn. It belongs to the
+    /// seat from now on.
+    pub fn answered(
+        &mut self,
+        identity: &Identity,
+        call: CallId,
+        seat: Option<&SeatId>,
+        now: Timestamp,
+    ) {
         let caller = self.known.entry(identity.clone()).or_default();
         caller.seen = now;
         caller.tried.clear();
@@ -156,12 +163,14 @@ impl Callers {
             }
             caller.unexplained.push((now, call));
         }
-        caller.handled = Some(Handled {
-            call,
-            seat: seat.clone(),
-            at: now,
-            incident,
-        });
+        if let Some(seat) = seat {
+            caller.handled = Some(Handled {
+                call,
+                seat: seat.clone(),
+                at: now,
+                incident,
+            });
+        }
     }
 
     /// A call is over.
@@ -284,7 +293,7 @@ mod tests {
         assert_eq!(callers.arrived(&who(), call(3), true, at(20)), at(20));
         callers.ended(&who(), call(2));
         assert_eq!(callers.arrived(&who(), call(4), true, at(30)), at(0));
-        callers.answered(&who(), call(4), &SeatId::from("801"), at(40));
+        callers.answered(&who(), call(4), Some(&SeatId::from("801")), at(40));
         assert_eq!(callers.arrived(&who(), call(5), true, at(50)), at(50));
     }
 
@@ -304,7 +313,7 @@ mod tests {
             assert_eq!(since, at(1));
         }
         assert_eq!(callers.over_share(&who(), at(2)), None, "none was answered");
-        callers.answered(&who(), call(0), &SeatId::from("801"), at(3));
+        callers.answered(&who(), call(0), Some(&SeatId::from("801")), at(3));
         assert_eq!(callers.over_share(&who(), at(4)), Some(at(3)));
     }
 
@@ -315,7 +324,7 @@ mod tests {
             assert_eq!(callers.over_share(&who(), at(100 * n)), None);
             let id = call(u128::try_from(n).unwrap());
             callers.arrived(&who(), id, true, at(100 * n));
-            callers.answered(&who(), id, &SeatId::from("801"), at(100 * n));
+            callers.answered(&who(), id, Some(&SeatId::from("801")), at(100 * n));
             callers.ended(&who(), id);
         }
         assert!(callers.over_share(&who(), at(300)).is_some());
@@ -328,7 +337,7 @@ mod tests {
         for n in 0..6 {
             callers.arrived(&who(), call(n), true, at(1));
         }
-        callers.answered(&who(), call(0), &SeatId::from("801"), at(2));
+        callers.answered(&who(), call(0), Some(&SeatId::from("801")), at(2));
         assert!(callers.over_share(&who(), at(3)).is_some());
         callers.incident(call(0), true);
         assert_eq!(callers.over_share(&who(), at(3)), None);
@@ -345,7 +354,7 @@ mod tests {
         let mut callers = Callers::default();
         let (seat, hour) = (SeatId::from("801"), Millis::from_secs(3600));
         callers.arrived(&who(), call(1), true, at(0));
-        callers.answered(&who(), call(1), &seat, at(0));
+        callers.answered(&who(), call(1), Some(&seat), at(0));
         assert_eq!(callers.affinity(&who(), hour, at(3600)), Some(&seat));
         assert_eq!(callers.affinity(&who(), hour, at(3601)), None);
         callers.incident(call(1), true);

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Cause;
-use crate::id::{CallId, LegId, SeatId, TrunkId};
+use crate::id::{CallId, LegId, ReliefId, SeatId, TrunkId};
 
 /// A call came in on a trunk or from a registered phone. Raw texts are kept as they came (cut at the limits of
 /// [`crate::limits`]); parsing them is enrichment's work and can never refuse the call.
@@ -156,6 +156,8 @@ pub enum Party {
         role: String,
         n: u8,
     },
+    /// People outside who are asked whether they take the call; no part of it until they do.
+    Relief(ReliefId),
     /// A supervisor beside the talk; what is heard of him is the leg's [`Mode`].
     Listener(SeatId),
 }
@@ -181,6 +183,7 @@ impl std::fmt::Display for Party {
             Self::Caller => f.write_str("caller"),
             Self::Seat(seat) => write!(f, "seat-{seat}"),
             Self::Third { role, n } => write!(f, "{role}-{n}"),
+            Self::Relief(relief) => write!(f, "relief-{relief}"),
             Self::Listener(seat) => write!(f, "supervisor-{seat}"),
         }
     }

@@ -279,7 +279,7 @@ impl Call {
             .filter(|leg| match leg.party {
                 Party::Caller => true,
                 Party::Seat(_) | Party::Third { .. } => leg.state.is_up(),
-                Party::Listener(_) => false,
+                Party::Relief(_) | Party::Listener(_) => false,
             })
             .count()
     }

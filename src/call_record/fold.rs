@@ -2,8 +2,8 @@
 
 use super::parts::{
     Abandoned, Acknowledgement, AlarmNote, CallBack, Civic, ConferenceParty, DispatchOrder, End,
-    FailedLookup, History, JoinedCall, MenuKey, MenuStay, QueueStay, RecordedLocation,
-    RecordedRecording, RecordedTrack, SeatStay, Supervision,
+    FailedLookup, History, JoinedCall, MenuKey, MenuStay, QueueStay, RecordedHandOver,
+    RecordedLocation, RecordedRecording, RecordedTrack, SeatStay, Supervision,
 };
 use super::{CallRecord, Moment};
 use crate::call::{Arrival, Cause, Ingress, Mode};
@@ -138,6 +138,13 @@ impl CallRecord {
             | EventKind::SilentAnswered { .. }
             | EventKind::TransferStarted { .. }
             | EventKind::CallTransferred { .. } => self.seat_step(at, &event.kind),
+            EventKind::HandedOver { relief, number, .. } => {
+                self.handed_over.get_or_insert_with(|| RecordedHandOver {
+                    at,
+                    relief: relief.clone(),
+                    number: masked(number),
+                });
+            }
             EventKind::WaitExceeded { .. } => {
                 self.times.wait_exceeded.get_or_insert(at);
             }
@@ -211,6 +218,9 @@ impl CallRecord {
             | EventKind::HoldExceeded { .. }
             | EventKind::ShelfExceeded { .. }
             | EventKind::TransferConsulted { .. }
+            | EventKind::ReliefRinging { .. }
+            | EventKind::ReliefAsked { .. }
+            | EventKind::ReliefEnded { .. }
             | EventKind::CommandGiven { .. }
             | EventKind::TrunkUp { .. }
             | EventKind::TrunkDown { .. }

@@ -32,8 +32,8 @@ pub use moment::Moment;
 pub use parts::{
     Abandoned, Acknowledgement, AlarmNote, CallBack, CallBackAttempt, Caller, Civic, Conference,
     ConferenceParty, Dispatch, DispatchOrder, End, FailedLookup, Harassment, History, JoinedCall,
-    MenuKey, MenuStay, Metrics, QueueStay, RecordedLocation, RecordedRecording, RecordedTrack,
-    RecordedTransfer, Screening, SeatStay, ShelfStay, Silent, Supervision, Times,
+    MenuKey, MenuStay, Metrics, QueueStay, RecordedHandOver, RecordedLocation, RecordedRecording,
+    RecordedTrack, RecordedTransfer, Screening, SeatStay, ShelfStay, Silent, Supervision, Times,
 };
 pub use publish::{DeliveryType, publish};
 pub use why::{Because, What, Why};
@@ -121,6 +121,9 @@ pub struct CallRecord {
     pub transfers: Vec<RecordedTransfer>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silent: Option<Silent>,
+    /// People outside took it from the queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_over: Option<RecordedHandOver>,
     pub times: Times,
     pub metrics: Metrics,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -184,6 +187,7 @@ impl CallRecord {
             shelves: Vec::new(),
             transfers: Vec::new(),
             silent: None,
+            handed_over: None,
             times: Times::default(),
             metrics: Metrics::default(),
             conference: None,

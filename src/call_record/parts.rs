@@ -6,7 +6,8 @@ use super::Moment;
 use crate::call::{Cause, TransferKind, TransferTo};
 use crate::geo::{Datum, LatLon};
 use crate::id::{
-    CallBackId, CallId, DestinationId, LegId, MarkId, MenuId, QueueId, RecordingId, SeatId,
+    CallBackId, CallId, DestinationId, LegId, MarkId, MenuId, QueueId, RecordingId, ReliefId,
+    SeatId,
 };
 use crate::phone::Number;
 use crate::switch::{Actor, AlarmCode, LineData, NetworkCell, Shape};
@@ -240,6 +241,16 @@ pub struct RecordedTransfer {
     /// As `call.transferred` names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
+}
+
+/// People outside (邻近中心、移动组) took the call from the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedHandOver {
+    pub at: Moment,
+    /// As the configuration names them.
+    pub relief: ReliefId,
+    /// With its middle digits hidden.
+    pub number: String,
 }
 
 /// One stay on the shelf (受理搁置).

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::build_queues::{self, Queues};
+use super::build_relief;
 use super::checked::{Config, Database, Recording, SeatAccount, Secret, Store};
 use super::disk::{self, Complaint};
 use super::raw::{Origin, Table};
@@ -50,6 +51,7 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
             language: &language,
         },
     );
+    let relief = build_relief::relief(&root, &trunks);
     let forms = build_forms::lists(root.section("forms"));
     let media = build_sip::media(&root, &sip.listeners);
     let recording = root.section("recording");
@@ -72,6 +74,7 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
             screening,
             call_backs,
             menus,
+            relief,
             forms: forms.into(),
             language,
             allow_faults,

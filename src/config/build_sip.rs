@@ -358,6 +358,7 @@ fn trunk_policy(section: &Section<'_>, area_code: &str, queues: &Queues) -> Trun
         shown_number: shown_number.value,
         circuits,
         circuits_kept,
+        peer: section.flag("peer", false).value,
     }
 }
 

@@ -14,6 +14,7 @@ mod build_edge;
 mod build_forms;
 mod build_menu;
 mod build_queues;
+mod build_relief;
 mod build_sip;
 pub mod checked;
 mod disk;

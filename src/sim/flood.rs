@@ -92,6 +92,7 @@ fn policy() -> Policy {
         shown_number: String::from("120"),
         circuits: None,
         circuits_kept: 0,
+        peer: false,
     };
     let centre = Centre {
         id: String::from("flood"),
@@ -113,6 +114,7 @@ fn policy() -> Policy {
         screening: crate::screen::Bounds::default(),
         call_backs: CallBackRules::default(),
         menus: Default::default(),
+        relief: std::sync::Arc::default(),
         forms: Default::default(),
         language: String::from("zh-CN"),
         allow_faults: false,

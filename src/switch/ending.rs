@@ -33,6 +33,7 @@ impl Switch {
         self.legs.remove(&leg);
         let removed = self.call_mut(call)?.legs.remove(&leg)?;
         self.colleague_left(&removed);
+        self.outside_free(call, &removed);
         Some(removed)
     }
 
@@ -213,6 +214,7 @@ impl Switch {
                     self.free_offered_seat(call, leg, seat, Cause::Withdrawn);
                 }
                 Party::Third { .. } => self.dismiss_third(call, leg, &state, cause),
+                Party::Relief(_) => self.withdraw_relief(call),
                 Party::Listener(seat) => self.dismiss_listener(call, leg, seat),
             }
         }

@@ -11,7 +11,7 @@ use crate::call::{
 };
 use crate::id::{
     CallBackId, CallId, ComplaintId, DestinationId, EventId, HandoverId, LegId, MarkId, MenuId,
-    PromptId, QueueId, RecordingId, SeatId, TrunkId,
+    PromptId, QueueId, RecordingId, ReliefId, SeatId, TrunkId,
 };
 use crate::phone::Number;
 use crate::screen::Mark;
@@ -324,6 +324,31 @@ pub enum EventKind {
         to: TransferTo,
         kind: TransferKind,
         outcome: String,
+    },
+    /// People outside are rung for a call that goes on waiting.
+    #[serde(rename = "relief.ringing")]
+    ReliefRinging {
+        relief: ReliefId,
+        leg: LegId,
+        trunk: Option<TrunkId>,
+    },
+    /// They picked up and hear who waits.
+    #[serde(rename = "relief.asked")]
+    ReliefAsked { relief: ReliefId, leg: LegId },
+    /// They did not take it, or are not needed. `why`: `no_answer`, `busy`, `rejected`, `unallocated`, `unreachable`; `no_key`,
+    /// `refused` (another key), `left`; `withdrawn`.
+    #[serde(rename = "relief.ended")]
+    ReliefEnded {
+        relief: ReliefId,
+        leg: LegId,
+        why: String,
+    },
+    /// They took it: caller and they talk, no seat does.
+    #[serde(rename = "call.handed_over")]
+    HandedOver {
+        relief: ReliefId,
+        leg: LegId,
+        number: String,
     },
     #[serde(rename = "dtmf.received")]
     DigitReceived { leg: LegId, digit: char },

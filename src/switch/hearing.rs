@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::codes::CODE_PROMPTS;
+use super::relief::RELIEF_OFFER;
 use super::shelf::SHELVED;
 use super::silent::SILENT_CALL;
 use super::star::STAR_HINTS;
@@ -290,7 +291,7 @@ impl Switch {
     }
 }
 
-/// Every announcement that callers and seats may hear in a call: files of these names must be in the language's folder.
+/// Every announcement that callers, seats and people outside may hear in a call: files of these names must be in the language's folder.
 #[must_use]
 pub fn prompts_played() -> BTreeSet<PromptId> {
     let callers = [
@@ -300,6 +301,7 @@ pub fn prompts_played() -> BTreeSet<PromptId> {
         STILL_WAITING,
         SHELVED,
         SILENT_CALL,
+        RELIEF_OFFER,
     ];
     let seats = STAR_HINTS.into_iter().chain(CODE_PROMPTS);
     let named = callers.into_iter().chain(seats).map(String::from);

@@ -187,7 +187,8 @@ impl Switch {
         let party = self.leg_mut(call, leg).map(|l| l.party.clone());
         match party {
             Some(Party::Listener(seat)) => self.dismiss_listener(call, leg, &seat),
-            Some(Party::Caller | Party::Seat(_) | Party::Third { .. }) | None => {
+            Some(Party::Caller | Party::Seat(_) | Party::Third { .. } | Party::Relief(_))
+            | None => {
                 self.misfit("flaw.timer_ring_answered_leg");
             }
         }

@@ -75,6 +75,9 @@ impl Switch {
             return;
         }
         self.say(call, EventKind::DigitReceived { leg, digit });
+        if self.relief_digit(call, leg, digit) {
+            return;
+        }
         let Some(open) = self.call_mut(call).filter(|c| c.caller_leg == Some(leg)) else {
             return;
         };

@@ -9,10 +9,10 @@
 //!       -> free seats are offered, positions told, alarms settled -> Events, Effects
 //! ```
 //! One file per concern: arrival, menu, hearing (what a waiting caller hears), routing (who is offered whom), offer,
-//! losers (who rang in vain), talk, party, hold, shelf, silent, transfer, star (keys of a phone), codes (star codes that
-//! phones dial), outbound (calls that we make), listen, supervise, assist, orders, join, ending, call_backs, screening,
-//! form, major, complaint, handover, overlong, seats, trunks, ledger (alarms), commands, restart, timers, snapshot,
-//! picture (for people).
+//! losers (who rang in vain), relief (people outside), talk, party, hold, shelf, silent, transfer, star (keys of a phone),
+//! codes (star codes that phones dial), outbound (calls that we make), listen, supervise, assist, orders, join, ending,
+//! call_backs, screening, form, major, complaint, handover, overlong, seats, trunks, ledger (alarms), commands, restart,
+//! timers, snapshot, picture (for people).
 
 mod arrival;
 mod assist;
@@ -41,6 +41,7 @@ mod overlong;
 mod party;
 mod picture;
 mod policy;
+mod relief;
 mod restart;
 mod routing;
 mod screening;
@@ -80,7 +81,9 @@ pub use input::{
     InputKind, LineData, LineStatus, Location, LocationSource, MediaEvent, NetworkCell,
     RecordingEvent, Role, SealedRecording, SealedTrack, SeatLink, Shape, TrunkChange,
 };
-pub use policy::{CallBackRules, Centre, Policy, QueuePolicy, SeatPolicy, Timers, TrunkPolicy};
+pub use policy::{
+    CallBackRules, Centre, Policy, QueuePolicy, Relief, ReliefKind, SeatPolicy, Timers, TrunkPolicy,
+};
 pub use screening::marks_of;
 pub use snapshot::SnapshotError;
 pub use star::{STAR_CODES, StarCode, StarResult};
@@ -156,6 +159,9 @@ pub struct Switch {
     /// Calls put aside.
     #[serde(default)]
     shelf: BTreeSet<CallId>,
+    /// Numbers of people outside that are not free.
+    #[serde(default)]
+    outside: BTreeMap<String, relief::Outside>,
     timers: TimerTable,
     totals: Totals,
     /// Events that did not fit their state, by name. Never a reason to stop.
@@ -221,6 +227,7 @@ impl Switch {
             overlong: Overlong::default(),
             alarms: Vec::new(),
             shelf: BTreeSet::new(),
+            outside: BTreeMap::new(),
             timers: TimerTable::default(),
             totals: Totals::default(),
             unexpected: BTreeMap::new(),
@@ -390,6 +397,7 @@ impl Switch {
                 Party::Caller => self.caller_fact(call, leg, fact),
                 Party::Seat(seat) => self.seat_fact(call, leg, &seat, fact),
                 Party::Third { .. } => self.third_fact(call, leg, fact),
+                Party::Relief(relief) => self.relief_fact(call, leg, &relief, fact),
                 Party::Listener(seat) => self.listener_fact(call, leg, &seat, fact),
             },
         }
@@ -423,6 +431,7 @@ impl Switch {
         self.settle_transfers();
         self.empty_shelf();
         self.route();
+        self.call_relief();
         self.give_colleagues_back();
         self.refresh_hearing();
         self.settle_assists();

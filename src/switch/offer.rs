@@ -227,6 +227,7 @@ impl Switch {
             return;
         };
         self.queue_moved = true;
+        self.withdraw_relief(call);
         let since = self
             .calls
             .get(&call)

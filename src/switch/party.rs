@@ -147,6 +147,7 @@ impl Switch {
         }
         let trunk = trunks.remove(0);
         let leg = self.new_leg_id();
+        self.outside_engaged(call, &party, number);
         let shown = self.policy.trunks.get(&trunk);
         let from_number = shown.map_or_else(String::new, |t| t.shown_number.clone());
         let mut state = Leg::outbound(party, Some(number.to_owned()));
@@ -328,6 +329,9 @@ impl Switch {
             self.ring_third(call, &number, &hunt.role, party, first, hunt.rest);
             return self.refresh_audio(call);
         }
+        if let Party::Relief(relief) = party {
+            return self.relief_over(call, leg, relief, Some(number), failure(cause));
+        }
         let role = hunt.role;
         self.callee_failed(call, cause);
         self.say(
@@ -422,7 +426,7 @@ pub(super) fn check_number(number: &str) -> Result<(), CommandError> {
 }
 
 /// Why a number was not reached, in one word.
-const fn failure(cause: Cause) -> &'static str {
+pub(super) const fn failure(cause: Cause) -> &'static str {
     match cause {
         Cause::Busy => "busy",
         Cause::NoAnswer => "no_answer",

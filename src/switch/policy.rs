@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::acd::{SeatRole, Strategy};
 use crate::call::{AnswerPolicy, Lists};
-use crate::id::{QueueId, SeatId, TrunkId};
+use crate::id::{QueueId, ReliefId, SeatId, TrunkId};
 use crate::ivr::Menus;
 use crate::screen::Bounds;
 use crate::time::Millis;
@@ -32,6 +32,9 @@ pub struct Policy {
     pub call_backs: CallBackRules,
     #[serde(default)]
     pub menus: Menus,
+    /// People outside, in the order in which they are rung.
+    #[serde(default)]
+    pub relief: Arc<Vec<Relief>>,
     /// What a form may choose from.
     #[serde(default)]
     pub forms: Arc<Lists>,
@@ -58,6 +61,38 @@ pub struct CallBackRules {
     pub dropped_within: Millis,
     /// So is one who hangs up before anything was dispatched and no incident is known.
     pub before_dispatch: bool,
+}
+
+/// People outside who may take a waiting call by a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relief {
+    pub id: ReliefId,
+    pub kind: ReliefKind,
+    /// Dialled as written, through the outbound trunks.
+    pub numbers: Vec<String>,
+    /// So long a call has waited before they are rung for it.
+    pub after: Millis,
+}
+
+/// Who they are.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReliefKind {
+    /// Another centre (邻近中心): rung for each call that waits too long.
+    Peer,
+    /// Phones of our own people (移动组): rung while no seat serves.
+    Group,
+}
+
+impl ReliefKind {
+    /// Their role in the call they take.
+    #[must_use]
+    pub const fn role(self) -> &'static str {
+        match self {
+            Self::Peer => "peer",
+            Self::Group => "group",
+        }
+    }
 }
 
 /// The centre, as in `ecr/1`.
@@ -231,4 +266,7 @@ pub struct TrunkPolicy {
     /// So many of them are left to callers, whatever we dial.
     #[serde(default)]
     pub circuits_kept: u16,
+    /// It leads to a peer centre: what comes from there is never sent on to people outside.
+    #[serde(default)]
+    pub peer: bool,
 }

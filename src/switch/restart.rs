@@ -45,6 +45,7 @@ impl Switch {
         self.restart_trunks();
         self.callers.restarted();
         self.held.clear();
+        self.outside.clear();
     }
 
     fn orphan(&mut self, call: CallId) {

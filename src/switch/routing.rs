@@ -263,6 +263,11 @@ impl Switch {
         if let Some(state) = self.seats.get_mut(seat) {
             state.answered += 1;
         }
+        self.turn_taken(call, Some(seat));
+    }
+
+    /// Its caller has a seat, or people outside: the number's other legs inherit nothing any more.
+    pub(super) fn turn_taken(&mut self, call: CallId, seat: Option<&SeatId>) {
         if let Some(identity) = self.identity_of(call) {
             self.callers.answered(&identity, call, seat, self.now);
             self.queue.disinherit(&identity);

@@ -35,7 +35,7 @@ impl Switch {
         let open = self.calls.get(&call).ok_or_else(|| unknown_call(call))?;
         let third = open.legs.values().any(|leg| match leg.party {
             Party::Third { .. } => true,
-            Party::Caller | Party::Seat(_) | Party::Listener(_) => false,
+            Party::Caller | Party::Seat(_) | Party::Relief(_) | Party::Listener(_) => false,
         });
         let talking = open.talking();
         let hint = if talking.is_none_or(|talking| talking.seat.is_none()) {

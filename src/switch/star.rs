@@ -251,7 +251,7 @@ impl Switch {
     fn keys_codes(&self, call: CallId, leg: LegId) -> Option<SeatId> {
         match &self.calls.get(&call)?.legs.get(&leg)?.party {
             Party::Seat(seat) | Party::Listener(seat) => Some(seat.clone()),
-            Party::Caller | Party::Third { .. } => None,
+            Party::Caller | Party::Third { .. } | Party::Relief(_) => None,
         }
     }
 

@@ -141,7 +141,11 @@ impl Switch {
                 Party::Listener(seat) if leg.mode == Mode::Barge && leg.state.is_up() => {
                     Some((*id, seat.clone()))
                 }
-                Party::Listener(_) | Party::Caller | Party::Seat(_) | Party::Third { .. } => None,
+                Party::Listener(_)
+                | Party::Caller
+                | Party::Seat(_)
+                | Party::Third { .. }
+                | Party::Relief(_) => None,
             })
         });
         let Some((leg, seat)) = barger else {

@@ -372,7 +372,7 @@ fn voice_of(open: &Call, leg: &Leg) -> Option<Voice> {
             Some(Voice::Announcing)
         }
         Party::Listener(_) if state.is_up() => Some(supervisor_voice(open, leg.mode)),
-        Party::Seat(_) | Party::Third { .. } | Party::Listener(_) => None,
+        Party::Seat(_) | Party::Third { .. } | Party::Relief(_) | Party::Listener(_) => None,
     }
 }
 

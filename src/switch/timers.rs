@@ -56,6 +56,10 @@ pub(super) enum TimerKey {
     ShelfReminder(CallId),
     /// A seat has had nothing to do for so long that the shelf is looked at.
     ShelfIdle,
+    /// People outside may be rung.
+    Relief,
+    /// They press no key.
+    ReliefKey(LegId),
     WrapUp(SeatId),
     /// A registration runs out.
     Registration(SeatId),
@@ -94,6 +98,8 @@ impl TimerKey {
             Self::Shelf(_) => "shelf",
             Self::ShelfReminder(_) => "shelf reminder",
             Self::ShelfIdle => "idle beside the shelf",
+            Self::Relief => "people outside",
+            Self::ReliefKey(_) => "key of people outside",
             Self::WrapUp(_) => "wrap-up",
             Self::Registration(_) => "registration",
             Self::VerdictEnd(_) => "end of a verdict",
@@ -202,8 +208,9 @@ impl Switch {
             TimerKey::HoldReminder(call) => self.hold_exceeded(call),
             TimerKey::Shelf(call) => self.unshelve(call, "time_up", None),
             TimerKey::ShelfReminder(call) => self.shelf_exceeded(call),
-            // What follows every Input looks at the shelf.
-            TimerKey::ShelfIdle => {}
+            // What follows every Input looks at these.
+            TimerKey::ShelfIdle | TimerKey::Relief => {}
+            TimerKey::ReliefKey(leg) => self.relief_key_overdue(leg),
             TimerKey::WrapUp(seat) => self.wrap_up_over(&seat),
             TimerKey::Registration(seat) => self.registration_ran_out(&seat),
             TimerKey::VerdictEnd(mark) => self.verdict_ends(mark),
@@ -233,6 +240,7 @@ impl Switch {
             TimerKey::Ring(leg),
             TimerKey::TrunkSilence(leg),
             TimerKey::ThirdRing(leg),
+            TimerKey::ReliefKey(leg),
         ] {
             self.timers.disarm(&key);
         }

@@ -65,7 +65,7 @@ impl Site {
         load_with(&path, variables)
     }
 
-    fn faults(&self, text: &str) -> Vec<Fault> {
+    pub fn faults(&self, text: &str) -> Vec<Fault> {
         match self.load(text, &[]) {
             Ok((_, origins)) => origins.warnings,
             Err(faults) => faults,

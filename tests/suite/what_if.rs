@@ -42,6 +42,7 @@ fn policy() -> Policy {
         shown_number: String::from("120"),
         circuits: None,
         circuits_kept: 0,
+        peer: false,
     };
     let seat = SeatPolicy {
         role: SeatRole::Dispatcher,
@@ -65,6 +66,7 @@ fn policy() -> Policy {
         screening: Default::default(),
         call_backs: CallBackRules::default(),
         menus: Default::default(),
+        relief: std::sync::Arc::default(),
         forms: Default::default(),
         language: String::from("zh-CN"),
         allow_faults: false,

@@ -25,7 +25,7 @@ function askHangUp(c) {
   ask({ title: t().ask_hang_up(name(c)), yes: t().hang_up, stop: true, alive: open(c.call), run: () => api('POST', `/calls/${c.call}/hang_up`) });
 }
 function askParty(c) {
-  ask({ title: t().ask_add, yes: t().add, alive: open(c.call), fields: [{ name: 'number', label: t().ask_number, kind: 'tel' }, { name: 'role', label: t().ask_role, value: 'doctor', choices: Object.entries(t().roles).sort(([a], [b]) => (b === 'doctor') - (a === 'doctor')) }],
+  ask({ title: t().ask_add, yes: t().add, alive: open(c.call), fields: [{ name: 'number', label: t().ask_number, kind: 'tel' }, { name: 'role', label: t().ask_role, value: 'doctor', choices: Object.entries(t().roles).filter(([role]) => !['peer', 'group'].includes(role)).sort(([a], [b]) => (b === 'doctor') - (a === 'doctor')) }],
     run: (body) => api('POST', `/calls/${c.call}/parties`, body) });
 }
 function askJoin(c) {
@@ -55,7 +55,7 @@ function waitingRow(c) {
 function talkRow(c) {
   const closing = c.state === 'closing';
   const legs = c.legs.filter((l) => l.party !== 'caller' || l.state !== 'up').map((l) => [tag([partyName(l), t().leg[l.state] ?? l.state].filter(Boolean).join(' '), l.state === 'up' ? 'good' : 'warm'),
-    /^(caller|seat-|supervisor-)/.test(l.party) || closing || !mine(c) ? null : button(`remove-${l.leg}`, l.state === 'up' ? t().remove : t().cancel, () => command('DELETE', `/calls/${c.call}/parties/${l.leg}`))]);
+    /^(caller|seat-|supervisor-|relief-)/.test(l.party) || closing || !mine(c) ? null : button(`remove-${l.leg}`, l.state === 'up' ? t().remove : t().cancel, () => command('DELETE', `/calls/${c.call}/parties/${l.leg}`))]);
   const made = c.direction !== 'inbound';
   return el('div', { className: 'row' }, timer(c.answered_at ?? c.received_at), made ? tag(t().direction[c.direction], 'blue') : null, who(c), ...labels(c), ...handlingTags(c), c.call_type ? tag(words(c.call_type)) : null, stepsButton(c, name(c)), el('span', { className: legs.length > 1 ? 'legs more' : 'legs' }, legs.flat()), el('span', { className: 'grow' }),
     made && !closing && mine(c) && c.links.length ? button('link', t().link, () => askLink(c)) : null,

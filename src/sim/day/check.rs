@@ -10,7 +10,7 @@ use super::check_marks::Marks;
 use super::check_overlong::Overlong;
 use super::check_route::Routes;
 use crate::call::{Arrival, Cause, Ingress, LegEvent, Mode, TransferTo};
-use crate::id::{CallBackId, CallId, CommandId, EventId, LegId, PlayId, SeatId, TrunkId};
+use crate::id::{CallBackId, CallId, CommandId, EventId, LegId, PlayId, ReliefId, SeatId, TrunkId};
 use crate::matrix::Matrix;
 use crate::switch::{
     Actor, AlarmCode, CallState, Effect, Event, EventKind, Input, InputKind, MediaEvent, Outcome,
@@ -27,6 +27,8 @@ pub(super) enum Who {
     Caller,
     Seat(SeatId),
     Third,
+    /// Asked whether they take the call.
+    Relief(ReliefId),
     Listener(SeatId),
 }
 
@@ -154,6 +156,8 @@ pub(super) struct Checker {
     pub(super) asked: BTreeMap<(CallId, SeatId), Mode>,
     pub(super) forms: Forms,
     pub(super) overlong: Overlong,
+    /// Numbers of people outside, by the legs that reach them.
+    pub(super) outside: BTreeMap<LegId, String>,
 }
 
 /// A star code's last key is the command that it stood for.
@@ -206,7 +210,7 @@ impl Checker {
             .iter()
             .filter_map(|(id, leg)| match &leg.who {
                 Who::Seat(seat) if leg.reach == Reach::Up => Some((leg.call, *id, seat.clone())),
-                Who::Seat(_) | Who::Caller | Who::Third | Who::Listener(_) => None,
+                Who::Seat(_) | Who::Caller | Who::Third | Who::Relief(_) | Who::Listener(_) => None,
             })
             .collect()
     }
@@ -243,7 +247,7 @@ impl Checker {
     pub(super) fn rung_seat(&self, call: CallId) -> Option<&SeatId> {
         self.legs.values().find_map(|leg| match &leg.who {
             Who::Seat(seat) if leg.call == call => Some(seat),
-            Who::Seat(_) | Who::Caller | Who::Third | Who::Listener(_) => None,
+            Who::Seat(_) | Who::Caller | Who::Third | Who::Relief(_) | Who::Listener(_) => None,
         })
     }
 
@@ -278,7 +282,7 @@ impl Checker {
             .filter(|leg| match leg.who {
                 Who::Caller => true,
                 Who::Seat(_) | Who::Third => leg.reach == Reach::Up,
-                Who::Listener(_) => false,
+                Who::Relief(_) | Who::Listener(_) => false,
             })
             .count()
     }
@@ -469,6 +473,7 @@ impl Checker {
         self.check_order(view)?;
         self.check_seats(view)?;
         self.check_losers()?;
+        self.check_relief()?;
         self.check_alarms(view, policy)?;
         self.ready = view
             .seats

@@ -46,6 +46,7 @@ impl Checker {
         for event in events {
             if let (EventKind::CallEnded { .. }, Some(call)) = (&event.kind, event.call)
                 && !self.may_end_call(input, call)
+                && !self.is_taken_over(call, events)
             {
                 return Err((1, format!("call {call} was ended by {:?}", input.kind)));
             }
@@ -77,8 +78,15 @@ impl Checker {
                 let left = self.calls.get(&call).is_some_and(|c| c.seat_left);
                 ended.by_choice && ended.leg.reach == Reach::Up && left
             }
-            Who::Caller | Who::Listener(_) => false,
+            Who::Caller | Who::Relief(_) | Who::Listener(_) => false,
         }
+    }
+
+    /// Two seats spoke of a caller who had left, and a supervisor takes over: they are released, and he has nobody.
+    fn is_taken_over(&self, call: CallId, events: &[Event]) -> bool {
+        let takes =
+            |e: &Event| e.call == Some(call) && matches!(e.kind, EventKind::TookOver { .. });
+        self.caller_of(call).is_none() && events.iter().any(takes)
     }
 
     fn may_end_call(&self, input: &Input, call: CallId) -> bool {
@@ -87,6 +95,10 @@ impl Checker {
             return true;
         }
         let caller_gone = self.caller_of(call).is_none();
+        if caller_gone && self.is_made(self.host_of(call)) {
+            // A seat alone in it, joined to such a call.
+            return true;
+        }
         let own = self
             .ended
             .as_ref()
@@ -124,6 +136,7 @@ impl Checker {
     /// The queue, the outcome and the call-backs as Events tell them.
     pub(super) fn take_call_event(&mut self, call: CallId, event: &Event) -> Verdict {
         self.take_supervision(call, event)?;
+        self.handed_over(call, event)?;
         let Some(truth) = self.calls.get_mut(&call) else {
             return Ok(());
         };
@@ -135,7 +148,7 @@ impl Checker {
             truth.menu_until = Some(event.at + MENU_STAY_MAX);
         } else if let EventKind::MenuLeft { .. } = &event.kind {
             truth.menu_until = None;
-        } else if let EventKind::SeatAnswered { .. } = &event.kind {
+        } else if let EventKind::SeatAnswered { .. } | EventKind::HandedOver { .. } = &event.kind {
             truth.answered = true;
         } else if let EventKind::CallJoined { with, into, .. } = &event.kind {
             truth.answered = true;
@@ -221,7 +234,7 @@ impl Checker {
                     return Err((9, format!("leg {leg} was used before")));
                 }
                 let who = match &invite.target {
-                    Target::Number { .. } => Who::Third,
+                    Target::Number { number, .. } => self.rung_outside(invite.call, leg, number)?,
                     Target::Seat { seat, .. }
                         if self.is_made(invite.call) && Self::is_offer(input, invite.call) =>
                     {
@@ -322,6 +335,7 @@ impl Checker {
             Who::Caller | Who::Seat(_) | Who::Third if up && many => {
                 (ended.own_before < 2 || own_goes_on) && others_go_on
             }
+            Who::Relief(_) => own_goes_on && others_go_on,
             Who::Listener(_) | Who::Caller | Who::Seat(_) | Who::Third => true,
         };
         if fits {
@@ -495,12 +509,13 @@ const fn hears(ear: &Who, ear_reach: Reach, voice: &Who, voice_reach: Reach) -> 
     let talks = match voice {
         Who::Caller => true,
         Who::Seat(_) | Who::Third => matches!(voice_reach, Reach::Up),
-        Who::Listener(_) => false,
+        Who::Relief(_) | Who::Listener(_) => false,
     };
     let announces = matches!(voice, Who::Third) && matches!(voice_reach, Reach::Announcing);
     match ear {
         Who::Caller => talks,
         Who::Third => matches!(ear_reach, Reach::Up) && talks,
+        Who::Relief(_) => false,
         Who::Seat(_) | Who::Listener(_) => matches!(ear_reach, Reach::Up) && (talks || announces),
     }
 }

@@ -124,7 +124,6 @@ impl Routes {
         } else if let EventKind::QueueLeft { reason, .. } = &event.kind {
             self.places.retain(|p| p.call != call);
             if reason == "joined" {
-                self.late.retain(|of| *of != call);
                 self.answered(call, at);
             }
         } else if let EventKind::QueueMoved { to, .. } = &event.kind {
@@ -133,8 +132,9 @@ impl Routes {
             }
         } else if let EventKind::WaitExceeded { .. } = &event.kind {
             self.late.push(call);
+        } else if let EventKind::HandedOver { .. } = &event.kind {
+            self.had_turn(call, at);
         } else if let EventKind::SeatAnswered { .. } = &event.kind {
-            self.late.retain(|of| *of != call);
             self.answered(call, at);
         } else if let EventKind::CallEnded { .. } = &event.kind {
             if let Some(number) = self.number(call) {
@@ -201,18 +201,26 @@ impl Routes {
     }
 
     fn answered(&mut self, call: CallId, at: i64) {
+        self.had_turn(call, at);
+        if let Some(number) = self.number(call) {
+            let explained = number.incident_open(at);
+            number.incident = number.incident.filter(|_| explained).map(|_| call);
+            number.last_answered = Some((call, at));
+        }
+    }
+
+    /// A seat or people outside took it.
+    fn had_turn(&mut self, call: CallId, at: i64) {
+        self.late.retain(|of| *of != call);
         let Some(number) = self.number(call) else {
             return;
         };
         number.unanswered.clear();
         number.stands_for_earlier = None;
         number.last_answer = Some(at);
-        let explained = number.incident_open(at);
-        if !explained {
+        if !number.incident_open(at) {
             number.unexplained.insert(call, at);
         }
-        number.incident = number.incident.filter(|_| explained).map(|_| call);
-        number.last_answered = Some((call, at));
         let name = self.of.get(&call).map(|(number, _)| number.clone());
         for place in &mut self.places {
             if self.of.get(&place.call).map(|(number, _)| number) == name.as_ref() {

@@ -110,7 +110,7 @@ impl Checker {
         self.routes.places.iter().any(|place| {
             let rings = self.legs.values().filter(|leg| match &leg.who {
                 Who::Seat(seat) => leg.call == place.call && kind(seat),
-                Who::Caller | Who::Third | Who::Listener(_) => false,
+                Who::Caller | Who::Third | Who::Relief(_) | Who::Listener(_) => false,
             });
             rings.count() >= 2
         })
@@ -155,7 +155,7 @@ impl Checker {
     pub(super) fn check_phone_is_free(&self, seat: &SeatId) -> Verdict {
         let busy = self.legs.iter().find(|(_, leg)| match &leg.who {
             Who::Seat(of) | Who::Listener(of) => of == seat,
-            Who::Caller | Who::Third => false,
+            Who::Caller | Who::Third | Who::Relief(_) => false,
         });
         busy.map_or(Ok(()), |(id, leg)| {
             Err((3, format!("seat {seat} was rung while in leg {id} {leg:?}")))
@@ -208,7 +208,7 @@ impl Checker {
                 .values()
                 .filter(|leg| match &leg.who {
                     Who::Seat(of) | Who::Listener(of) => *of == seat.seat,
-                    Who::Caller | Who::Third => false,
+                    Who::Caller | Who::Third | Who::Relief(_) => false,
                 })
                 .collect();
             let dials = self.dials(&seat.seat, seat.call);

@@ -110,7 +110,7 @@ impl Checker {
     fn seat_talks(&self, call: CallId) -> Option<SeatId> {
         self.legs.values().find_map(|leg| match &leg.who {
             Who::Seat(seat) if leg.call == call && leg.reach == Reach::Up => Some(seat.clone()),
-            Who::Seat(_) | Who::Caller | Who::Third | Who::Listener(_) => None,
+            Who::Seat(_) | Who::Caller | Who::Third | Who::Relief(_) | Who::Listener(_) => None,
         })
     }
 
@@ -125,6 +125,7 @@ impl Checker {
         match ear.who {
             Who::Caller => speaks,
             Who::Third => up && speaks,
+            Who::Relief(_) => false,
             Who::Seat(_) => up && (speaks || voice.mode == Mode::Whisper),
             Who::Listener(_) => up && (speaks || (voice.mode == Mode::Whisper && ear_speaks)),
         }

@@ -18,6 +18,7 @@ mod check_forms;
 mod check_made;
 mod check_marks;
 mod check_overlong;
+mod check_relief;
 mod check_route;
 mod check_seats;
 mod check_supervise;
@@ -76,6 +77,8 @@ pub struct Summary {
     pub shelved: u64,
     /// Calls that somebody took who was named for it.
     pub transferred: u64,
+    /// Calls that people outside took from the queue.
+    pub handed_over: u64,
     /// Callers put back to the queue's head after a seat's line was lost.
     pub requeued: u64,
     pub restarts: u64,
@@ -113,6 +116,7 @@ impl Summary {
         self.called_back += other.called_back;
         self.shelved += other.shelved;
         self.transferred += other.transferred;
+        self.handed_over += other.handed_over;
         self.requeued += other.requeued;
         self.restarts += other.restarts;
         self.reopened += other.reopened;
@@ -226,7 +230,7 @@ impl fmt::Display for Campaign {
         writeln!(
             f,
             "sim: {} calls ({} answered, {} abandoned, {} lost, {} refused), {} in menus, {} offers, {} third parties joined, {} \
-             listened to, {} taken over, {} calls joined to another, {} put on hold, {} dialled ({} not reached), {} called back, {} shelved, {} transferred, {} requeued, {} restarts, {} reopened, {} inputs, {} events, {} virtual hours",
+             listened to, {} taken over, {} calls joined to another, {} put on hold, {} dialled ({} not reached), {} called back, {} shelved, {} transferred, {} handed over, {} requeued, {} restarts, {} reopened, {} inputs, {} events, {} virtual hours",
             t.calls,
             t.answered,
             t.abandoned,
@@ -244,6 +248,7 @@ impl fmt::Display for Campaign {
             t.called_back,
             t.shelved,
             t.transferred,
+            t.handed_over,
             t.requeued,
             t.restarts,
             t.reopened,

@@ -1,6 +1,7 @@
 //! Far ends of dialogs and the network to them: it loses, delays, doubles and reorders. What a protocol repeats until
 //! it is acknowledged arrives in the end and in order per dialog; a provisional response may be lost for good.
 
+use super::check_relief::relief_of;
 use super::world::{Happening, World};
 use crate::call::{Cause, DialogState, Invite, KeyPath, LegCommand, LegEvent, Target};
 use crate::id::{LegId, SeatId};
@@ -265,10 +266,17 @@ impl World {
             Target::Number { .. } => End::Third,
         };
         let third = end == End::Third;
+        let asked = match &invite.target {
+            Target::Number { number, .. } => relief_of(&self.policy, number).is_some(),
+            Target::Seat { .. } => false,
+        };
         self.open_dialog(leg, end);
         self.journal_dialog(leg);
         if third {
             self.third_reacts(leg);
+            if asked {
+                self.asked_reacts(leg);
+            }
         } else {
             self.phone_reacts(leg);
         }
@@ -318,6 +326,17 @@ impl World {
                 self.plan_far(gives_up, leg, FarAct::Fail(Cause::Unreachable));
             }
         }
+    }
+
+    /// They press a key, the wrong one, or none; sometimes before they picked up.
+    fn asked_reacts(&mut self, leg: LegId) {
+        let key = match self.chance.below(10) {
+            0..4 => '1',
+            4..6 => '2',
+            _ => return,
+        };
+        let after = self.chance.span(2_000, 40_000);
+        self.plan_far(after, leg, FarAct::Press(key, KeyPath::Media));
     }
 
     fn third_reacts(&mut self, leg: LegId) {

@@ -42,6 +42,8 @@ pub enum Plant {
     LoserRingsOn,
     /// 3: phones ring on for a call whose winner is never heard.
     LosersForgotten,
+    /// 3: nobody knows any more which people outside are engaged.
+    OutsideForgotten,
     /// 3: a seat that rang beside the winner is said to have missed the call.
     LoserPunished,
     /// 4: a seat that rings beside another is not given to a call that needs it.
@@ -104,6 +106,7 @@ impl Plant {
             Self::SeatBookedTwice
             | Self::LoserRingsOn
             | Self::LosersForgotten
+            | Self::OutsideForgotten
             | Self::LoserPunished => 3,
             Self::OfferForgotten
             | Self::QueueTurned
@@ -132,6 +135,7 @@ impl Plant {
         Self::MarkedNotOffered,
         Self::LoserRingsOn,
         Self::LosersForgotten,
+        Self::OutsideForgotten,
         Self::LoserPunished,
         Self::SpareKept,
         Self::RedialForgotten,
@@ -293,6 +297,7 @@ impl Plant {
             | Self::QueueTurned
             | Self::MenuDeadlineForgotten
             | Self::LosersForgotten
+            | Self::OutsideForgotten
             | Self::ShelfDeadlineForgotten
             | Self::RedialForgotten
             | Self::SpareKept
@@ -326,6 +331,7 @@ impl Plant {
         let change: fn(&mut serde_json::Value) = match self {
             Self::MenuDeadlineForgotten => |state| disarm(state, "/1/menu"),
             Self::LosersForgotten => |state| disarm(state, "/1/elsewhere"),
+            Self::OutsideForgotten => |state| state["outside"] = serde_json::json!({}),
             Self::ShelfDeadlineForgotten => |state| disarm(state, "/1/shelf"),
             // Every waiting call is taken for one that a seat rings for.
             Self::OfferForgotten => |state| {

@@ -30,7 +30,7 @@ fn every_invariant_holds_over_many_days() {
         total.joins > 0 && total.held > 0 && total.shelved > 0,
         "{total:?}"
     );
-    assert!(total.transferred > 0, "{total:?}");
+    assert!(total.transferred > 0 && total.handed_over > 0, "{total:?}");
     assert!(total.called_back > 0, "{total:?}");
     assert!(total.dialled > total.not_reached, "{total:?}");
     assert!(total.requeued > 0 && total.refused > 0, "{total:?}");
@@ -75,6 +75,7 @@ planted! {
     planted_marked_caller_who_is_not_offered_is_caught: MarkedNotOffered,
     planted_phone_that_rings_on_after_the_answer_is_caught: LoserRingsOn,
     planted_phones_that_ring_on_beside_a_silent_winner_are_caught: LosersForgotten,
+    planted_person_outside_rung_for_two_calls_is_caught: OutsideForgotten,
     planted_missed_call_of_a_seat_that_rang_beside_is_caught: LoserPunished,
     planted_spare_seat_that_is_kept_is_caught: SpareKept,
     planted_redial_without_its_place_is_caught: RedialForgotten,

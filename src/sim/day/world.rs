@@ -2,6 +2,7 @@
 //! switch, takes its words and has them checked.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use super::chance::Chance;
 use super::check::Checker;
@@ -12,11 +13,11 @@ use super::plant::{People, Plant, Step};
 use super::restart::Journal;
 use super::{Summary, Violation};
 use crate::call::{AnswerPolicy, Arrival, LegEvent};
-use crate::id::{CallId, LegId, MenuId, PromptId, QueueId, RecordingId, SeatId, TrunkId};
+use crate::id::{CallId, LegId, MenuId, PromptId, QueueId, RecordingId, ReliefId, SeatId, TrunkId};
 use crate::ivr::{Entry, Goal, Menu, Menus, Node};
 use crate::switch::{
-    CallBackRules, Centre, Effect, Event, Input, InputKind, Policy, QueuePolicy, SeatPolicy,
-    SeatRole, Strategy, Switch, Timers, TrunkPolicy,
+    CallBackRules, Centre, Effect, Event, Input, InputKind, Policy, QueuePolicy, Relief,
+    ReliefKind, SeatPolicy, SeatRole, Strategy, Switch, Timers, TrunkPolicy,
 };
 use crate::time::{Millis, Timestamp};
 
@@ -229,6 +230,7 @@ impl World {
         if !lose {
             self.journal.append(&input, &events);
         }
+        self.remember_events(&events);
         let mut view = self.switch.view();
         if let Some(plant) = self.plant {
             plant.spoil_view(&mut view);
@@ -239,7 +241,6 @@ impl World {
                 .after(&input, &events, &effects, &view, &world.policy)
         })?;
         self.summary.count(&events);
-        self.remember_events(&events);
         let spoils = self.plant.filter(|_| self.is_late());
         let now = self.now;
         self.delivery.take(&events, now, spoils);
@@ -307,6 +308,7 @@ impl World {
             Some(
                 Plant::MenuDeadlineForgotten
                     | Plant::LosersForgotten
+                    | Plant::OutsideForgotten
                     | Plant::ShelfDeadlineForgotten
                     | Plant::SpareKept
             )
@@ -408,6 +410,8 @@ impl Summary {
                 self.held += 1;
             } else if let EventKind::CallTransferred { outcome, .. } = &event.kind {
                 self.transferred += u64::from(outcome == "answered");
+            } else if let EventKind::HandedOver { .. } = &event.kind {
+                self.handed_over += 1;
             } else if let EventKind::CallShelved { .. } = &event.kind {
                 self.shelved += 1;
             } else if let EventKind::QueueEntered { again: true, .. } = &event.kind {
@@ -509,6 +513,7 @@ fn policy(chance: &mut Chance) -> Policy {
             before_dispatch: false,
         },
         menus: menus(),
+        relief: relief(chance),
         forms: std::sync::Arc::default(),
         timers: Timers {
             shelf_max: SHELF_STAY_MAX,
@@ -520,6 +525,31 @@ fn policy(chance: &mut Chance) -> Policy {
         allow_faults: false,
         recording: true,
     }
+}
+
+/// Half of the centres know a peer and have a mobile group.
+fn relief(chance: &mut Chance) -> Arc<Vec<Relief>> {
+    let relief = |id: &str, kind, numbers: &[&str], after| Relief {
+        id: ReliefId::from(id),
+        kind,
+        numbers: numbers.iter().map(|n| (*n).to_owned()).collect(),
+        after,
+    };
+    let all = vec![
+        relief(
+            "mobile",
+            ReliefKind::Group,
+            &["13900000003", "13900000004"],
+            Millis(0),
+        ),
+        relief(
+            "peer",
+            ReliefKind::Peer,
+            &["13900000002"],
+            Millis::from_secs(30),
+        ),
+    ];
+    Arc::new(if chance.percent(50) { all } else { Vec::new() })
 }
 
 fn queues(chance: &mut Chance, main: &QueueId, child: &QueueId) -> BTreeMap<QueueId, QueuePolicy> {
@@ -547,6 +577,7 @@ fn trunks(queue: Option<QueueId>) -> BTreeMap<TrunkId, TrunkPolicy> {
         shown_number: String::from("120"),
         circuits: None,
         circuits_kept: 0,
+        peer: false,
     };
     let early = AnswerPolicy::EarlyMedia {
         limit_ms: Millis::from_secs(20),

@@ -233,6 +233,7 @@ fn policy() -> Policy {
         screening: Bounds::default(),
         call_backs: CallBackRules::default(),
         menus: Menus::default(),
+        relief: std::sync::Arc::default(),
         forms: Arc::default(),
         language: String::from("zh-CN"),
         allow_faults: false,

@@ -146,6 +146,7 @@ fn staffed(policy: &Policy, seats: u32) -> Policy {
             shown_number: String::from("120"),
             circuits: None,
             circuits_kept: 0,
+            peer: false,
         };
         (TrunkId(queue.0.clone()), trunk)
     };
@@ -153,6 +154,7 @@ fn staffed(policy: &Policy, seats: u32) -> Policy {
         seats: (0..seats).map(seat).collect(),
         trunks: policy.queues.keys().map(trunk).collect(),
         menus: Menus::default(),
+        relief: std::sync::Arc::default(),
         recording: false,
         ..policy.clone()
     }

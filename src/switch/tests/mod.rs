@@ -23,6 +23,7 @@ mod orders;
 mod outbound;
 mod overlong;
 mod parties;
+mod relief;
 mod restart;
 mod routing;
 mod screening;
@@ -63,6 +64,7 @@ pub(super) fn policy() -> Policy {
         shown_number: String::from("120"),
         circuits: None,
         circuits_kept: 0,
+        peer: false,
     };
     Policy {
         centre: Centre {
@@ -99,6 +101,7 @@ pub(super) fn policy() -> Policy {
         screening: crate::screen::Bounds::default(),
         call_backs: CallBackRules::default(),
         menus: crate::ivr::Menus::default(),
+        relief: std::sync::Arc::default(),
         forms: std::sync::Arc::default(),
         language: String::from("zh-CN"),
         allow_faults: false,

@@ -2,7 +2,7 @@ use super::*;
 use crate::call::LegEvent;
 
 impl Rig {
-    fn keys(&mut self, leg: LegId, keys: &str) {
+    pub(super) fn keys(&mut self, leg: LegId, keys: &str) {
         for digit in keys.chars() {
             self.input(InputKind::Media {
                 leg,
