@@ -106,7 +106,10 @@ impl Checker {
         match &input.kind {
             InputKind::Started { .. } => true,
             InputKind::Arrived { arrival } => {
-                arrival.call == call && (arrival.refused_capacity || dials_out(arrival))
+                // Whom a seat calls back rings himself: that call is over, and with it the talk that others had joined.
+                let host = self.hosts.get(&call);
+                let left = caller_gone && host.is_some_and(|host| self.is_made(*host));
+                left || (arrival.call == call && (arrival.refused_capacity || dials_out(arrival)))
             }
             InputKind::Command {
                 command:
