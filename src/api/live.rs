@@ -17,7 +17,8 @@ use super::App;
 use super::auth::Caller;
 use super::problem::{Asked, Problem};
 use crate::clock::Clock;
-use crate::switch::{Event, Role, View};
+use crate::id::QueueId;
+use crate::switch::{Counts, Event, Role, View};
 use crate::time::Timestamp;
 
 /// Views are sent at most this often; timers run in the page by the server's clock.
@@ -29,6 +30,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(live))
         .routes(routes!(events))
+        .routes(routes!(counters))
 }
 
 /// A view and the server's clock when it was sent.
@@ -123,4 +125,59 @@ async fn events(
             .map(|(cursor, event)| FeedEvent { cursor, event })
             .collect(),
     ))
+}
+
+/// Counters and the wait of the call that waits longest.
+#[derive(Serialize, ToSchema)]
+struct Counted {
+    #[serde(flatten)]
+    counts: Counts,
+    /// 0 while nobody waits.
+    oldest_wait_ms: u64,
+}
+
+/// The counters of one queue.
+#[derive(Serialize, ToSchema)]
+struct CountedQueue {
+    queue: QueueId,
+    #[serde(flatten)]
+    counted: Counted,
+}
+
+/// What goes on now, in numbers.
+#[derive(Serialize, ToSchema)]
+struct LiveCounters {
+    at: Timestamp,
+    centre: Counted,
+    queues: Vec<CountedQueue>,
+}
+
+impl Counted {
+    fn at(now: Timestamp, counts: &Counts) -> Self {
+        Self {
+            counts: counts.clone(),
+            oldest_wait_ms: counts.oldest_wait_ms(now),
+        }
+    }
+}
+
+/// Live counters of the centre and of each queue: calls handled and waiting, seats serving, idle, away and off.
+///
+/// Every seat is in one of the four groups; one that serves two queues is counted in both. Roles: seat, supervisor.
+#[utoipa::path(get, path = "/counters", tag = "live", responses((status = 200, body = LiveCounters)))]
+async fn counters(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+) -> Result<Json<LiveCounters>, Problem> {
+    caller.require(&[Role::Seat, Role::Supervisor])?;
+    let (at, view) = (Clock::process().now(), Arc::clone(&app.view.borrow()));
+    let queues = view.counters.queues.iter().map(|one| CountedQueue {
+        queue: one.queue.clone(),
+        counted: Counted::at(at, &one.counts),
+    });
+    Ok(Json(LiveCounters {
+        at,
+        centre: Counted::at(at, &view.counters.centre),
+        queues: queues.collect(),
+    }))
 }

@@ -15,7 +15,7 @@ use crate::media::plane::Plane;
 use crate::sip::endpoint::Endpoint;
 use crate::store::journal::{EventReader, Journal};
 use crate::store::projector::ProjectorStatus;
-use crate::switch::{EventKind, SeatState, View};
+use crate::switch::{Counters, Counts, EventKind, SeatState, View};
 use crate::time::Timestamp;
 
 const SEAT_STATES: [SeatState; 9] = [
@@ -130,14 +130,7 @@ impl Figures {
             counter!("firstring_calls_total", "result" => result).absolute(count);
         }
         gauge!("firstring_calls_open").set(view.calls.len() as f64);
-        let waiting = view.calls.iter().filter(|call| call.answered_at.is_none());
-        let oldest = waiting
-            .clone()
-            .map(|call| view.at.millis_since(call.received_at))
-            .max()
-            .unwrap_or(0);
-        gauge!("firstring_queue_waiting").set(waiting.count() as f64);
-        gauge!("firstring_queue_oldest_wait_seconds").set(oldest as f64 / 1000.0);
+        publish_counters(&view.counters, Clock::process().now());
         gauge!("firstring_alarms").set(view.alarms.len() as f64);
         for trunk in &view.trunks {
             gauge!("firstring_trunk_up", "trunk" => trunk.trunk.to_string())
@@ -171,6 +164,39 @@ impl Figures {
         counter!("firstring_rtp_strays_total").absolute(media.sum(|counts| counts.strays));
         counter!("firstring_recording_frames_dropped_total")
             .absolute(media.sum(|counts| counts.tap_dropped));
+    }
+}
+
+/// The centre's counters, and each queue's with its name; bounded by the configuration.
+#[expect(clippy::cast_precision_loss, reason = "gauges are floating point")]
+fn publish_counters(counters: &Counters, now: Timestamp) {
+    let seconds = |counts: &Counts| counts.oldest_wait_ms(now) as f64 / 1000.0;
+    let seats = |counts: &Counts| {
+        [
+            ("serving", counts.serving),
+            ("idle", counts.idle),
+            ("away", counts.away),
+            ("off", counts.off),
+        ]
+    };
+    let centre = &counters.centre;
+    counter!("firstring_centre_handled_total").absolute(centre.handled);
+    gauge!("firstring_centre_waiting").set(f64::from(centre.waiting));
+    gauge!("firstring_centre_oldest_wait_seconds").set(seconds(centre));
+    for (group, count) in seats(centre) {
+        gauge!("firstring_centre_seats", "group" => group).set(f64::from(count));
+    }
+    for one in &counters.queues {
+        let (queue, counts) = (one.queue.to_string(), &one.counts);
+        counter!("firstring_queue_handled_total", "queue" => queue.clone())
+            .absolute(counts.handled);
+        gauge!("firstring_queue_waiting", "queue" => queue.clone()).set(f64::from(counts.waiting));
+        gauge!("firstring_queue_oldest_wait_seconds", "queue" => queue.clone())
+            .set(seconds(counts));
+        for (group, count) in seats(counts) {
+            gauge!("firstring_queue_seats", "queue" => queue.clone(), "group" => group)
+                .set(f64::from(count));
+        }
     }
 }
 

@@ -12,7 +12,7 @@
 //! losers (who rang in vain), relief (people outside), talk, party, hold, shelf, silent, transfer, star (keys of a phone),
 //! codes (star codes that phones dial), outbound (calls that we make), listen, supervise, assist, orders, join, ending,
 //! call_backs, screening, form, major, complaint, handover, overlong, seats, trunks, ledger (alarms), commands, restart,
-//! timers, snapshot, picture (for people).
+//! timers, snapshot, picture and counters (for people).
 
 mod arrival;
 mod assist;
@@ -20,6 +20,7 @@ mod call_backs;
 mod codes;
 mod commands;
 mod complaint;
+mod counters;
 mod effect;
 mod ending;
 mod event;
@@ -66,12 +67,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::acd;
 use crate::call::{Call, Capture, KeyPath, LegCommand, LegEvent, LegFact, Party};
-use crate::id::{CallBackId, CallId, EventId, IdSource, LegId, RecordingId, SeatId, TrunkId};
+use crate::id::{
+    CallBackId, CallId, EventId, IdSource, LegId, QueueId, RecordingId, SeatId, TrunkId,
+};
 use crate::time::Timestamp;
 
 pub use crate::acd::{Held, Rule, SeatRole, Strategy};
 pub use codes::{DIALLED_CODES, DialledCode};
 pub use complaint::{Grievance, complaints_of};
+pub use counters::{Counters, Counts, QueueCounts};
 pub use effect::{Effect, MediaCommand, Question, Sound};
 pub use event::{AlarmCode, Behind, CallEnd, Event, EventKind, HeldSeat, Outcome};
 pub use handover::{Handover, OpenItems};
@@ -164,6 +168,9 @@ pub struct Switch {
     outside: BTreeMap<String, relief::Outside>,
     timers: TimerTable,
     totals: Totals,
+    /// Calls answered since start, by the queue where they waited.
+    #[serde(default)]
+    handled: BTreeMap<QueueId, u64>,
     /// Events that did not fit their state, by name. Never a reason to stop.
     unexpected: BTreeMap<String, u64>,
     #[serde(skip)]
@@ -230,6 +237,7 @@ impl Switch {
             outside: BTreeMap::new(),
             timers: TimerTable::default(),
             totals: Totals::default(),
+            handled: BTreeMap::new(),
             unexpected: BTreeMap::new(),
             effects: VecDeque::new(),
             events: Vec::new(),

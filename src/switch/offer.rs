@@ -207,10 +207,10 @@ impl Switch {
             open.phase = Phase::Talking(talking);
             first = open.answered_at.is_none();
             open.answered_at.get_or_insert(now);
-            open.last_seat = Some(seat.clone());
             open.wait_exceeded = false;
         }
         self.totals.answered += u64::from(first);
+        self.handled_by(call, seat);
         self.caller_answered(call, seat);
         self.handling_runs(call, Millis(1));
     }

@@ -49,6 +49,7 @@ impl Switch {
             abandoned: self.totals.abandoned,
             lost: self.totals.lost,
             refused: self.totals.refused,
+            counters: self.counters(),
             bursts: self.bursts_view(),
             marks_revision,
             marks,

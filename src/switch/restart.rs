@@ -39,6 +39,7 @@ impl Switch {
         self.close_codes();
         self.close_old_dialogs();
         self.totals = Totals::default();
+        self.handled.clear();
         self.rearm();
         self.adopt_policy(policy.clone());
         self.restart_seats();

@@ -116,12 +116,10 @@ impl Switch {
             crate::acd::Duty::picked_up,
         );
         self.end_hold(call, "taken_over");
-        if let Some(open) = self.call_mut(call) {
-            open.last_seat = Some(seat.clone());
-            if let Some(talking) = open.talking_mut() {
-                talking.seat = Some((seat.clone(), leg));
-                talking.tone = SeatTone::Quiet;
-            }
+        self.handled_by(call, seat);
+        if let Some(talking) = self.call_mut(call).and_then(Call::talking_mut) {
+            talking.seat = Some((seat.clone(), leg));
+            talking.tone = SeatTone::Quiet;
         }
         self.caller_answered(call, seat);
         self.say(

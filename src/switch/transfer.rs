@@ -506,9 +506,7 @@ impl Switch {
             talking.tone = crate::call::SeatTone::Quiet;
         }
         if let Some((seat, leg)) = target {
-            if let Some(open) = self.call_mut(call) {
-                open.last_seat = Some(seat.clone());
-            }
+            self.handled_by(call, &seat);
             if transfer.kind == TransferKind::Attended {
                 self.colleague_has_answered(call, leg, &seat);
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::counters::Counters;
 use super::event::AlarmCode;
 use super::handover::Handover;
 use crate::call::{CallType, Cause, Complaint, Direction, Lists, Mode, Sheet};
@@ -29,6 +30,7 @@ pub struct View {
     pub abandoned: u64,
     pub lost: u64,
     pub refused: u64,
+    pub counters: Counters,
     /// Standing bursts of calls.
     pub bursts: Vec<BurstView>,
     /// Grows with each change of the marks; they are asked for apart.

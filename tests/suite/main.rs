@@ -28,6 +28,7 @@ mod enrich;
 mod modules;
 mod one_call;
 mod peers_codes;
+mod peers_counters;
 mod peers_dial;
 mod peers_edge;
 mod peers_handling;

@@ -1,5 +1,6 @@
 // The live page: calls, seats, call-backs, and the commands that the signed-in person may give.
 import { $, api, ask, asking, button, checkAsked, el, rows, setClock, tag, tell, tick, timer } from '/parts.js';
+import { drawCounters } from '/counters.js';
 import { drawDuty, handlingTags, refreshDuty, stepsButton } from '/duty.js';
 import { formButton, openForm, words } from '/form.js';
 import { drawMarks, labels, markButton, refreshMarks } from '/marks.js';
@@ -115,6 +116,7 @@ function draw() {
   $('me').textContent = [t().role[me.role], me.seat].filter(Boolean).join(' ');
   if (!view) return;
   $('counters').replaceChildren(...Object.entries(t().counters).filter(([key]) => key !== 'refused' || view.refused).map(([key, word]) => el('span', { className: (key === 'lost' || key === 'refused') && view[key] ? 'hot' : '' }, word, el('b', { textContent: view[key] }))));
+  drawCounters(view.counters);
   $('trunks').replaceChildren(...view.trunks.map((k) => { const e = tag(`${k.trunk} ${k.up ? '✓' : k.up === false ? '✕' : '?'}`, k.up ? 'good' : k.up === false ? 'hot' : ''); e.title = k.up ? t().trunk_up : k.up === false ? `${t().trunk_down}: ${k.detail}` : t().trunk_unknown; return e; }));
   const phones = view.seats.some((s) => s.supervisor && s.registered);
   const numbers = new Map(view.calls.map((c) => [c.call, name(c)]));

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::check_counters::Tally;
 use super::check_forms::Forms;
 use super::check_made::dials_out;
 use super::check_marks::Marks;
@@ -154,6 +155,7 @@ pub(super) struct Checker {
     /// What supervisors' commands asked for: the one of this step, and those that were accepted.
     pub(super) asking: Option<(CallId, SeatId, Mode)>,
     pub(super) asked: BTreeMap<(CallId, SeatId), Mode>,
+    pub(super) tally: Tally,
     pub(super) forms: Forms,
     pub(super) overlong: Overlong,
     /// Numbers of people outside, by the legs that reach them.
@@ -469,6 +471,7 @@ impl Checker {
         self.marks.check_view(view)?;
         self.forms.check_view(view)?;
         self.check_call_backs(view)?;
+        self.check_counters(view)?;
         self.overlong.look(effects, view)?;
         self.check_order(view)?;
         self.check_seats(view)?;
@@ -488,6 +491,7 @@ impl Checker {
         if !self.event_ids.insert(event.id) {
             return Err((8, format!("event id {} came twice", event.id)));
         }
+        self.tally.take(event);
         self.marks.take(event)?;
         self.forms.take(event)?;
         self.overlong.take(event)?;

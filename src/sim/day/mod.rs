@@ -14,6 +14,7 @@ pub(super) mod chance;
 mod check;
 mod check_call_backs;
 mod check_calls;
+mod check_counters;
 mod check_forms;
 mod check_made;
 mod check_marks;

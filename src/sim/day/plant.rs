@@ -62,6 +62,10 @@ pub enum Plant {
     StateDriftsFromEvents,
     /// 7: what people wrote on a call is gone.
     WordsLost,
+    /// 7: a call that was answered is not taken off the counter of those that wait.
+    CounterKeepsCall,
+    /// 7: a seat that becomes free is still counted as serving.
+    CounterKeepsSeat,
     /// 8: a repeated delivery gets a new id.
     RepeatGetsNewId,
     /// 8: an Event is passed over by the delivery.
@@ -117,7 +121,11 @@ impl Plant {
             | Self::QueueIgnored
             | Self::SupervisorNotHeldBack => 4,
             Self::OfferWaitsForEnrichment => 6,
-            Self::JournalLosesInput | Self::StateDriftsFromEvents | Self::WordsLost => 7,
+            Self::JournalLosesInput
+            | Self::StateDriftsFromEvents
+            | Self::WordsLost
+            | Self::CounterKeepsCall
+            | Self::CounterKeepsSeat => 7,
             Self::RepeatGetsNewId | Self::RevisionLost => 8,
             Self::LegInTwoCalls | Self::AlarmForgotten | Self::LongTalkUntold => 9,
             Self::DeafParty
@@ -159,6 +167,8 @@ impl Plant {
         Self::JournalLosesInput,
         Self::StateDriftsFromEvents,
         Self::WordsLost,
+        Self::CounterKeepsCall,
+        Self::CounterKeepsSeat,
         Self::RepeatGetsNewId,
         Self::RevisionLost,
         Self::LegInTwoCalls,
@@ -308,6 +318,8 @@ impl Plant {
             | Self::CallBackHangs
             | Self::StateDriftsFromEvents
             | Self::WordsLost
+            | Self::CounterKeepsCall
+            | Self::CounterKeepsSeat
             | Self::RepeatGetsNewId
             | Self::RevisionLost => {}
         }
@@ -317,6 +329,13 @@ impl Plant {
     pub(super) fn spoil_view(self, view: &mut View) {
         if self == Self::StateDriftsFromEvents {
             view.calls.pop();
+        }
+        let centre = &mut view.counters.centre;
+        if self == Self::CounterKeepsCall && centre.handled > 0 {
+            centre.waiting = centre.waiting.max(1);
+        }
+        if self == Self::CounterKeepsSeat && centre.handled > 0 && centre.serving == 0 {
+            centre.serving = 1;
         }
         if self == Self::CallBackHangs
             && let Some(entry) = view.call_backs.first_mut()
@@ -376,6 +395,8 @@ impl Plant {
             | Self::JournalLosesInput
             | Self::CallBackHangs
             | Self::StateDriftsFromEvents
+            | Self::CounterKeepsCall
+            | Self::CounterKeepsSeat
             | Self::RepeatGetsNewId
             | Self::RevisionLost
             | Self::LegInTwoCalls

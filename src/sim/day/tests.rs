@@ -86,6 +86,8 @@ planted! {
     planted_hole_in_the_journal_is_caught: JournalLosesInput,
     planted_drift_between_state_and_events_is_caught: StateDriftsFromEvents,
     planted_loss_of_what_people_wrote_is_caught: WordsLost,
+    planted_counter_that_keeps_an_answered_call_is_caught: CounterKeepsCall,
+    planted_counter_that_keeps_a_free_seat_is_caught: CounterKeepsSeat,
     planted_new_id_on_a_repeat_is_caught: RepeatGetsNewId,
     planted_lost_revision_is_caught: RevisionLost,
     planted_leg_in_two_calls_is_caught: LegInTwoCalls,

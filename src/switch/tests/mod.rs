@@ -8,6 +8,7 @@ mod call_backs;
 mod codes;
 mod commands;
 mod complaint;
+mod counters;
 mod exhaustive;
 mod form;
 mod handover;

@@ -12,6 +12,7 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("GET", "/api/v1/view", "", "seat supervisor"),
     ("GET", "/api/v1/live", "", "seat supervisor"),
     ("GET", "/api/v1/events", "", "module supervisor"),
+    ("GET", "/api/v1/counters", "", "seat supervisor"),
     ("GET", "/api/v1/seats", "", "seat supervisor"),
     ("POST", "/api/v1/seats/{seat}/ready", "", "seat supervisor"),
     (
