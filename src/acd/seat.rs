@@ -468,6 +468,14 @@ impl Duty {
         Ok(Self::Listening { call, leg, back })
     }
 
+    /// Its listening leg is in that call from now on.
+    pub fn hears(self, call: CallId) -> Step {
+        let Self::Listening { leg, back, .. } = self else {
+            return Err(self);
+        };
+        Ok(Self::Listening { call, leg, back })
+    }
+
     /// Dials, or is called by a colleague.
     pub fn dialling(self, call: CallId, leg: LegId, now: Timestamp) -> Step {
         let back = self.standby(now)?;

@@ -13,7 +13,7 @@ use super::App;
 use super::auth::Caller;
 use super::problem::{Body, Problem};
 use crate::call::Mode;
-use crate::id::{CallId, SeatId};
+use crate::id::{CallId, QueueId, SeatId};
 use crate::switch::{Command, CommandReply, Destination, Role};
 use crate::time::Millis;
 
@@ -24,6 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(accept_assist))
         .routes(routes!(reassign))
         .routes(routes!(prioritise))
+        .routes(routes!(listen_queue, stop_listening_queue))
 }
 
 fn call_id(text: &str) -> Result<CallId, Problem> {
@@ -147,5 +148,49 @@ async fn prioritise(
     let call = call_id(&call)?;
     let ahead = Millis(parsed?.ahead_s.saturating_mul(1000));
     app.command(&caller, Command::Prioritise { call, ahead })
+        .await
+}
+
+/// What a phone listens to.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Listened {
+    /// All queues when absent.
+    #[serde(default)]
+    queue: Option<QueueId>,
+}
+
+/// 队列监听: ring a supervisor's phone and let it hear the call of a queue that has waited longest, then the next one.
+///
+/// It goes on by itself when that call waits no more, after 5 s at the earliest, and at once when it ends; while nobody waits
+/// the phone stays up and hears silence. No caller and no seat hears him. A phone that listens to one call already is not rung;
+/// whispering, barging in, taking over and listening to one call are commands on that call as ever. Roles: supervisor.
+#[utoipa::path(post, path = "/seats/{seat}/listen_queue", tag = "supervision", params(("seat" = String, Path)), request_body = Listened,
+    responses((status = 200, body = CommandReply), (status = 403, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
+async fn listen_queue(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(seat): Path<String>,
+    Body(parsed): Body<Listened>,
+) -> Result<Json<CommandReply>, Problem> {
+    caller.require(&[Role::Supervisor])?;
+    let (seat, queue) = (SeatId(seat), parsed?.queue);
+    app.command(&caller, Command::ListenQueue { seat, queue })
+        .await
+}
+
+/// End a supervisor's listening to a queue.
+///
+/// Roles: supervisor.
+#[utoipa::path(delete, path = "/seats/{seat}/listen_queue", tag = "supervision", params(("seat" = String, Path)),
+    responses((status = 200, body = CommandReply), (status = 403, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json")))]
+async fn stop_listening_queue(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(seat): Path<String>,
+) -> Result<Json<CommandReply>, Problem> {
+    caller.require(&[Role::Supervisor])?;
+    let seat = SeatId(seat);
+    app.command(&caller, Command::StopListeningQueue { seat })
         .await
 }

@@ -206,6 +206,8 @@ impl CallRecord {
             EventKind::CallRejoined { .. }
             | EventKind::QueueMoved { .. }
             | EventKind::QueuePriority { .. }
+            | EventKind::QueueMonitorStarted { .. }
+            | EventKind::QueueMonitorEnded { .. }
             | EventKind::AssistRequested { .. }
             | EventKind::AssistAnswered { .. }
             | EventKind::AssistEnded { .. }

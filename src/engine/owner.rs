@@ -413,6 +413,8 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
             | Command::SeatNotReady { .. }
             | Command::CallBackNow { .. }
             | Command::SignOut { .. }
+            | Command::ListenQueue { .. }
+            | Command::StopListeningQueue { .. }
             | Command::CloseCallBack { .. }
             | Command::ConfirmVerdict { .. }
             | Command::LiftVerdict { .. } => None,

@@ -40,6 +40,8 @@ impl Switch {
             Command::Unshelve { call, seat } => self.take_from_shelf(by, *call, seat),
             Command::Listen { call, seat, mode } => self.listen(by, *call, seat, *mode),
             Command::StopListening { call, seat } => self.stop_listening(by, *call, seat),
+            Command::ListenQueue { seat, queue } => self.listen_queue(by, seat, queue.as_ref()),
+            Command::StopListeningQueue { seat } => self.stop_listening_queue(by, seat),
             Command::CallBackNow { call_back, seat } => self.call_back_now(by, *call_back, seat),
             Command::SignOut { seat } => self.sign_out(by, seat),
             Command::RequestAssist { call } => self.request_assist(by, *call),

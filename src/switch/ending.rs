@@ -215,7 +215,11 @@ impl Switch {
                 }
                 Party::Third { .. } => self.dismiss_third(call, leg, &state, cause),
                 Party::Relief(_) => self.withdraw_relief(call),
-                Party::Listener(seat) => self.dismiss_listener(call, leg, seat),
+                Party::Listener(seat) => {
+                    if !self.goes_home(call, leg, seat) {
+                        self.dismiss_listener(call, leg, seat);
+                    }
+                }
             }
         }
     }

@@ -251,6 +251,16 @@ pub enum EventKind {
     },
     #[serde(rename = "supervisor.monitor_ended")]
     MonitorEnded { seat: SeatId, leg: LegId },
+    /// A supervisor's phone is up and listens to a queue, all of them when none is named. What he hears of each call is
+    /// `supervisor.monitor_started` and `_ended` on that call.
+    #[serde(rename = "supervisor.queue_started")]
+    QueueMonitorStarted {
+        seat: SeatId,
+        leg: LegId,
+        queue: Option<QueueId>,
+    },
+    #[serde(rename = "supervisor.queue_ended")]
+    QueueMonitorEnded { seat: SeatId, leg: LegId },
     /// Said on both calls: their parties talk as one from now on. `into` is the call whose seat joined them.
     #[serde(rename = "call.joined")]
     CallJoined {

@@ -372,6 +372,14 @@ pub enum Command {
     },
     /// End the supervisor's listening.
     StopListening { call: CallId, seat: SeatId },
+    /// 队列监听: ring the supervisor's phone and let it hear the call of that queue, or of all, that has waited longest; then
+    /// the next.
+    ListenQueue {
+        seat: SeatId,
+        queue: Option<QueueId>,
+    },
+    /// End that.
+    StopListeningQueue { seat: SeatId },
     /// Dial a call-back at this seat.
     CallBackNow { call_back: CallBackId, seat: SeatId },
     /// 签出: a talking seat leaves after its call.
@@ -487,6 +495,8 @@ impl Command {
             Self::SeatReady { .. }
             | Self::SeatNotReady { .. }
             | Self::SignOut { .. }
+            | Self::ListenQueue { .. }
+            | Self::StopListeningQueue { .. }
             | Self::CallBackNow { .. }
             | Self::CloseCallBack { .. }
             | Self::ProposeVerdict { .. }

@@ -31,6 +31,9 @@ impl Switch {
         if let Some(leg) = self.listener_leg(call, seat) {
             return self.change_mode(by, call, leg, seat, mode);
         }
+        if let Some(leg) = self.leaves_queue_for(by, call, seat, mode) {
+            return Ok(CommandReply::Leg { leg });
+        }
         let Some(invite) = self.seat_invite(call, seat, Some(LISTEN_NAME.to_owned())) else {
             return Err(self.wrong_seat_state(seat, "register its phone first"));
         };
@@ -200,6 +203,7 @@ impl Switch {
             let seat = seat.clone();
             self.say(call, EventKind::MonitorEnded { seat, leg });
         }
+        self.queue_listening_ends(seat, leg);
     }
 }
 

@@ -10,9 +10,9 @@
 //! ```
 //! One file per concern: arrival, menu, hearing (what a waiting caller hears), routing (who is offered whom), offer,
 //! losers (who rang in vain), relief (people outside), talk, party, hold, shelf, silent, transfer, star (keys of a phone),
-//! codes (star codes that phones dial), outbound (calls that we make), listen, supervise, assist, orders, join, ending,
-//! call_backs, screening, form, major, complaint, handover, overlong, seats, trunks, ledger (alarms), commands, restart,
-//! timers, snapshot, picture and counters (for people).
+//! codes (star codes that phones dial), outbound (calls that we make), listen, listen_queue, supervise, assist, orders,
+//! join, ending, call_backs, screening, form, major, complaint, handover, overlong, seats, trunks, ledger (alarms),
+//! commands, restart, timers, snapshot, picture and counters (for people).
 
 mod arrival;
 mod assist;
@@ -32,6 +32,7 @@ mod input;
 mod join;
 mod ledger;
 mod listen;
+mod listen_queue;
 mod losers;
 mod major;
 mod menu;
@@ -93,8 +94,8 @@ pub use snapshot::SnapshotError;
 pub use star::{STAR_CODES, StarCode, StarResult};
 pub use view::{
     AlarmView, AssistView, BurstView, CallBackView, CallMark, CallState, CallView, HoldView,
-    LegView, MarkView, NearView, ScoreView, ScreenView, SeatState, SeatView, ShelfView, SilentView,
-    TransferView, TrunkView, View,
+    LegView, MarkView, NearView, QueueListenerView, ScoreView, ScreenView, SeatState, SeatView,
+    ShelfView, SilentView, TransferView, TrunkView, View,
 };
 
 use call_backs::CallBack;
@@ -103,6 +104,7 @@ use ending::EndingLeg;
 use form::Sheets;
 use handover::Handovers;
 use ledger::Alarm;
+use listen_queue::QueueListener;
 use overlong::Overlong;
 use screening::Screening;
 use timers::TimerTable;
@@ -149,6 +151,9 @@ pub struct Switch {
     /// Calls whose seats ask for a supervisor.
     #[serde(default)]
     assists: BTreeSet<CallId>,
+    /// Supervisors' phones that listen to a queue.
+    #[serde(default)]
+    queue_listeners: BTreeMap<SeatId, QueueListener>,
     #[serde(default)]
     screening: Screening,
     #[serde(default)]
@@ -227,6 +232,7 @@ impl Switch {
             stars: BTreeMap::new(),
             codes: BTreeMap::new(),
             assists: BTreeSet::new(),
+            queue_listeners: BTreeMap::new(),
             screening: Screening::default(),
             sheets: Sheets::default(),
             complaints: Complaints::default(),
@@ -383,7 +389,7 @@ impl Switch {
             return self.code_leg_event(leg, event);
         }
         let Some(call) = self.legs.get(&leg).copied() else {
-            return self.misfit("leg.unknown");
+            return self.home_leg_event(leg, event);
         };
         let Some(state) = self.leg_mut(call, leg) else {
             return self.misfit("flaw.leg_without_call");
@@ -419,7 +425,7 @@ impl Switch {
             return self.code_media_event(leg, event);
         }
         let Some(call) = self.legs.get(&leg).copied() else {
-            return self.misfit("media.unknown_leg");
+            return self.home_media_event(leg, event);
         };
         match event {
             MediaEvent::RtpStarted => {
@@ -443,6 +449,7 @@ impl Switch {
         self.give_colleagues_back();
         self.refresh_hearing();
         self.settle_assists();
+        self.settle_queue_listeners();
         self.settle_seats_none();
     }
 

@@ -266,6 +266,9 @@ impl Switch {
 
     /// A seat's or a listener's phone was not picked up in time.
     pub(super) fn ring_timed_out(&mut self, leg: LegId) {
+        if self.home_rang_out(leg) {
+            return;
+        }
         let Some(call) = self.legs.get(&leg).copied() else {
             return self.misfit("flaw.timer_ring_unknown_leg");
         };

@@ -33,6 +33,7 @@ impl Switch {
                     detail: trunk.detail.clone(),
                 })
                 .collect(),
+            queue_listeners: self.queue_listeners_view(),
             call_backs: self.call_backs_view(),
             alarms: self
                 .alarms
@@ -94,7 +95,11 @@ impl Switch {
             },
             reason: seat.duty.reason().map(str::to_owned),
             since: seat.since,
-            call: seat.duty.engaged().map(|(call, _)| call),
+            call: seat
+                .duty
+                .engaged()
+                .map(|(call, _)| call)
+                .filter(|call| self.calls.contains_key(call)),
             registered: seat.binding.is_some(),
         }
     }

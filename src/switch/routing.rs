@@ -220,6 +220,7 @@ impl Switch {
             self.arm_relax(call);
             self.stirred.insert(call);
         }
+        self.rehome_queue_listeners();
         self.held.clear();
     }
 

@@ -109,6 +109,12 @@ pub const STAR_CODES: &[StarCode] = &[
     code("81", None, |_, by| by.listens(Mode::Whisper)),
     code("82", None, |_, by| by.listens(Mode::Barge)),
     code("83", None, |_, by| by.listens(Mode::TakeOver)),
+    code("84", None, |_, by| {
+        Some(Command::ListenQueue {
+            seat: by.seat(),
+            queue: None,
+        })
+    }),
     code("99", None, |_, by| Some(Command::HangUp { call: by.call })),
 ];
 

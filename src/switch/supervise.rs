@@ -71,6 +71,7 @@ impl Switch {
             listener.party = Party::Seat(seat.clone());
             listener.mode = Mode::Listen;
         }
+        self.queue_listening_ends(seat, leg);
         self.say(
             call,
             EventKind::TookOver {

@@ -60,6 +60,8 @@ pub(super) enum TimerKey {
     Relief,
     /// They press no key.
     ReliefKey(LegId),
+    /// Who listens to a queue has heard this call long enough.
+    ListenOn(SeatId),
     WrapUp(SeatId),
     /// A registration runs out.
     Registration(SeatId),
@@ -100,6 +102,7 @@ impl TimerKey {
             Self::ShelfIdle => "idle beside the shelf",
             Self::Relief => "people outside",
             Self::ReliefKey(_) => "key of people outside",
+            Self::ListenOn(_) => "listen on",
             Self::WrapUp(_) => "wrap-up",
             Self::Registration(_) => "registration",
             Self::VerdictEnd(_) => "end of a verdict",
@@ -209,7 +212,7 @@ impl Switch {
             TimerKey::Shelf(call) => self.unshelve(call, "time_up", None),
             TimerKey::ShelfReminder(call) => self.shelf_exceeded(call),
             // What follows every Input looks at these.
-            TimerKey::ShelfIdle | TimerKey::Relief => {}
+            TimerKey::ShelfIdle | TimerKey::Relief | TimerKey::ListenOn(_) => {}
             TimerKey::ReliefKey(leg) => self.relief_key_overdue(leg),
             TimerKey::WrapUp(seat) => self.wrap_up_over(&seat),
             TimerKey::Registration(seat) => self.registration_ran_out(&seat),

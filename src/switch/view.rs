@@ -20,6 +20,8 @@ pub struct View {
     pub calls: Vec<CallView>,
     pub seats: Vec<SeatView>,
     pub trunks: Vec<TrunkView>,
+    /// Supervisors who listen to a queue.
+    pub queue_listeners: Vec<QueueListenerView>,
     /// Open call-backs, most urgent first.
     pub call_backs: Vec<CallBackView>,
     /// Standing alarms, oldest first.
@@ -304,6 +306,20 @@ pub struct SeatView {
     pub since: Timestamp,
     pub call: Option<CallId>,
     pub registered: bool,
+}
+
+/// A supervisor's phone that listens to a queue (队列监听).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct QueueListenerView {
+    pub seat: SeatId,
+    /// Absent: all queues.
+    pub queue: Option<QueueId>,
+    /// What he hears; absent while nobody waits.
+    pub call: Option<CallId>,
+    /// His phone is picked up.
+    pub up: bool,
+    /// Since when he hears it, or nobody.
+    pub since: Timestamp,
 }
 
 /// One configured trunk.

@@ -488,6 +488,59 @@ fn calls_on_two_workers_join_and_part_and_nobody_is_without_sound_for_more_than_
 }
 
 #[test]
+fn a_listener_who_is_moved_between_calls_of_two_workers_has_one_line_and_nobody_notices() {
+    let rig = Rig::start(2);
+    let (a, b) = pair(440.0, 700.0);
+    let (first, second) = (rig.join(call(1), 1, &a), rig.join(call(2), 2, &b));
+    assert_ne!(rig.plane.worker_of(first), rig.plane.worker_of(second));
+    for (n, leg) in [(1, first), (2, second)] {
+        rig.play(call(n), leg, 1, vec![Sound::Music], true);
+    }
+    let (ear, home) = (RtpPeer::start(Voice::tone(1500.0)), call(3));
+    let listener = rig.join(home, 3, &ear);
+    rig.play(home, listener, 1, vec![Sound::Silence(1000)], true);
+    wait_until("silence in packets, and music", || {
+        ear.heard_count() > 20 && a.hears_only(900.0) && b.hears_only(900.0)
+    });
+    let from = ear.heard_count();
+    let hears = |n: u128, source: LegId, before: CallId| {
+        let to = call(n);
+        let leg = listener;
+        rig.plane.command(before, MediaCommand::Move { leg, to });
+        rig.matrix(before, Matrix::silent());
+        let mut matrix = Matrix::silent();
+        matrix.hear(listener, source);
+        rig.matrix(to, matrix);
+        rig.play(to, listener, 7, vec![Sound::Entry], false);
+        assert_eq!(rig.plane.worker_of(listener), rig.plane.worker_of(source));
+    };
+    hears(1, first, home);
+    wait_until("the first caller", || ear.hears_only(440.0));
+    hears(2, second, call(1));
+    wait_until("the second caller", || ear.hears_only(700.0));
+    let moved = ear.heard_count();
+    let leg = listener;
+    rig.plane
+        .command(call(2), MediaCommand::Move { leg, to: home });
+    rig.matrix(call(2), Matrix::silent());
+    rig.play(home, listener, 8, vec![Sound::Silence(1000)], true);
+    wait_until("silence in packets again", || {
+        ear.heard_count() > moved + 20 && ear.share(700.0) < 0.01
+    });
+    assert_unbroken(&ear.heard());
+    let gap = longest_gap(&ear.heard()[from..]);
+    assert!(gap <= Duration::from_millis(60), "gap of {gap:?}");
+    for peer in [&a, &b] {
+        assert_unbroken(&peer.heard());
+        assert!(peer.hears_only(900.0) && peer.share(1500.0) < 0.01);
+        let marked = peer.heard().iter().filter(|p| p.marker).count();
+        assert_eq!(marked, 1, "nothing was switched for a caller");
+    }
+    rig.plane.close(listener);
+    rig.plane.command(home, MediaCommand::Close);
+}
+
+#[test]
 fn what_a_recorded_party_says_goes_to_the_recorder_as_it_came() {
     let mut rig = Rig::start(1);
     let (a, b) = pair(440.0, 700.0);

@@ -33,6 +33,7 @@ mod peers_dial;
 mod peers_edge;
 mod peers_handling;
 mod peers_join;
+mod peers_listen_queue;
 mod peers_menu;
 mod peers_queue;
 mod peers_relief;

@@ -5,7 +5,7 @@ import { drawDuty, handlingTags, refreshDuty, stepsButton } from '/duty.js';
 import { formButton, openForm, words } from '/form.js';
 import { drawMarks, labels, markButton, refreshMarks } from '/marks.js';
 import { playOrPause, redraw, refresh } from '/record.js';
-import { assistance, orders, partyName, supervision } from '/supervise.js';
+import { assistance, hearing, orders, partyName, queueListening, supervision } from '/supervise.js';
 import { other, swap, t } from '/text.js';
 import { whyCall, whySeat } from '/why.js';
 
@@ -105,6 +105,7 @@ function seatCard(s) {
     else if (s.state === 'signed_out' && s.registered) acts.push(button('ready', t().ready, () => command('POST', `/seats/${s.seat}/ready`)));
   }
   if (s.state === 'ready') acts.push(whySeat(s));
+  if (leads()) acts.push(...queueListening(s, command));
   return el('div', { className: `seat ${tones[s.state]} ${s.seat === me.seat ? 'own' : ''}` }, el('span', {}, el('b', { textContent: s.seat }), s.supervisor ? tag(t().supervisor) : null), timer(s.state === 'signed_out' ? 0 : s.since),
     el('span', { className: `word ${tones[s.state]}`, textContent: t().state[s.state] + (s.reason && s.state !== 'signed_out' ? ` (${s.reason})` : '') }), acts.length ? el('div', { className: 'acts' }, acts) : null);
 }
@@ -127,7 +128,7 @@ function draw() {
   $('waiting-count').textContent = waiting.length || ''; $('talking-count').textContent = talking.length || ''; $('call-backs-count').textContent = view.call_backs.length || '';
   rows($('waiting'), waiting, (c) => c.call, waitingRow, t().none_waiting);
   rows($('talking'), talking, (c) => c.call, talkRow, t().none_talking);
-  rows($('seats'), view.seats.map((s) => ({ ...s, role: me.role })), (s) => s.seat, seatCard);
+  rows($('seats'), view.seats.map((s) => ({ ...s, role: me.role, ...(s.supervisor ? hearing(s, view, numbers) : {}) })), (s) => s.seat, seatCard);
   rows($('call-backs'), view.call_backs.slice(0, 100), (b) => b.call_back, callBackRow, t().none_call_back);
   drawMarks(leads());
   drawDuty(view, leads(), me.seat);

@@ -6,6 +6,21 @@ const own = (l) => l.party.startsWith('supervisor-');
 /// A leg by name, a supervisor's with what is heard of him.
 export const partyName = (l) => (own(l) ? `${t().mode[l.mode ?? 'listen']} ${l.party.slice(11)}` : t().party(l.party));
 
+/// 队列监听: what a supervisor's phone hears by itself now.
+export function hearing(s, view, numbers) {
+  const ear = view.queue_listeners.find((l) => l.seat === s.seat);
+  return { queues: view.counters.queues.map((q) => q.queue), ear: ear && { up: ear.up, queue: ear.queue, who: ear.call ? numbers.get(ear.call) : null } };
+}
+export function queueListening(s, command) {
+  const path = `/seats/${s.seat}/listen_queue`;
+  if (s.ear) return [tag(t().hears(s.ear.queue ?? t().all_queues, s.ear.who), 'blue'), button('stop_listening_queue', t().stop_listening, () => command('DELETE', path))];
+  if (!s.supervisor || !s.registered || !['ready', 'not_ready', 'wrap_up', 'listening'].includes(s.state)) return [];
+  const listen = (queue) => api('POST', path, queue ? { queue } : {});
+  if (s.queues.length < 2) return [button('listen_queue', t().listen_queue, () => command('POST', path, {}))];
+  const choices = [['', t().all_queues], ...s.queues.map((q) => [q, q])];
+  return [button('listen_queue', t().listen_queue, () => ask({ title: t().ask_listen_queue(s.seat), yes: t().listen, fields: [{ name: 'queue', label: t().ask_queue, choices }], run: ({ queue }) => listen(queue) }))];
+}
+
 /// Orders about a waiting call: a free seat rings now, or the call stands earlier.
 export function orders(c, seats) {
   const path = `/calls/${c.call}`, alive = () => c.position != null;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::check_counters::Tally;
 use super::check_forms::Forms;
+use super::check_listen_queue::Ears;
 use super::check_made::dials_out;
 use super::check_marks::Marks;
 use super::check_overlong::Overlong;
@@ -156,6 +157,7 @@ pub(super) struct Checker {
     pub(super) asking: Option<(CallId, SeatId, Mode)>,
     pub(super) asked: BTreeMap<(CallId, SeatId), Mode>,
     pub(super) tally: Tally,
+    pub(super) ears: Ears,
     pub(super) forms: Forms,
     pub(super) overlong: Overlong,
     /// Numbers of people outside, by the legs that reach them.
@@ -441,9 +443,11 @@ impl Checker {
         self.routes.policy = Some(policy.clone());
         self.routes.asked.clear();
         for event in events {
+            self.take_queue_listening(event)?;
             self.take_event(event)?;
         }
         self.check_led_on(effects)?;
+        self.check_listener_comes_unnoticed(input, events, effects)?;
         if let Some(call) = self.expected
             && !self.calls.contains_key(&call)
         {
@@ -465,6 +469,7 @@ impl Checker {
         }
         self.check_outcome_is_due()?;
         self.check_rest_goes_on(events)?;
+        self.check_queue_listeners(view)?;
         self.check_audio()?;
         self.check_silence()?;
         self.check_view(view)?;

@@ -238,6 +238,10 @@ impl Checker {
                 }
                 let who = match &invite.target {
                     Target::Number { number, .. } => self.rung_outside(invite.call, leg, number)?,
+                    Target::Seat { seat, .. } if Self::rings_to_listen(input, seat) => {
+                        self.check_phone_is_free(seat)?;
+                        Who::Listener(seat.clone())
+                    }
                     Target::Seat { seat, .. }
                         if self.is_made(invite.call) && Self::is_offer(input, invite.call) =>
                     {
@@ -301,12 +305,12 @@ impl Checker {
                     truth.playing = Some(None);
                 }
             }
+            MediaCommand::Move { leg, to } => return self.take_move(*leg, *to),
             MediaCommand::Record { .. }
             | MediaCommand::Track { .. }
             | MediaCommand::Play { .. }
             | MediaCommand::Stop { .. }
             | MediaCommand::StarCodes { .. }
-            | MediaCommand::Move { .. }
             | MediaCommand::Join { .. }
             | MediaCommand::Part
             | MediaCommand::Close => {}

@@ -225,7 +225,9 @@ impl Checker {
                 }
                 (SeatState::Talking, []) => dials,
                 (SeatState::Listening, [leg]) => {
-                    matches!(leg.who, Who::Listener(_)) && Some(leg.call) == seat.call
+                    // He who listens to a queue is in no call while nobody waits.
+                    let call = self.calls.contains_key(&leg.call).then_some(leg.call);
+                    matches!(leg.who, Who::Listener(_)) && call == seat.call
                 }
                 (
                     SeatState::SignedOut

@@ -61,8 +61,9 @@ impl Checker {
         {
             let wanted = self.wanted(call, seat);
             // A take-over that has become impossible meanwhile leaves him listening.
-            let fits =
-                wanted == Some(*mode) || (wanted == Some(Mode::TakeOver) && *mode == Mode::Listen);
+            let fits = wanted == Some(*mode)
+                || (wanted == Some(Mode::TakeOver) && *mode == Mode::Listen)
+                || (self.hears_queue(seat) && *mode == Mode::Listen);
             let who = Who::Listener(seat.clone());
             match self.legs.get_mut(leg).filter(|l| l.who == who && fits) {
                 Some(leg) => leg.mode = *mode,
@@ -103,7 +104,8 @@ impl Checker {
                 format!("{seat} took {call} over from {from:?}; it was with {talks:?}"),
             ));
         }
-        truth.who = Who::Seat(seat.clone());
+        // From a queue that he listened to he comes with the same leg.
+        (truth.who, truth.call) = (Who::Seat(seat.clone()), call);
         Ok(())
     }
 

@@ -16,6 +16,7 @@ mod check_call_backs;
 mod check_calls;
 mod check_counters;
 mod check_forms;
+mod check_listen_queue;
 mod check_made;
 mod check_marks;
 mod check_overlong;
@@ -61,6 +62,8 @@ pub struct Summary {
     pub educated: u64,
     /// Times a supervisor heard a call.
     pub listened: u64,
+    /// Times a supervisor listened to a queue.
+    pub queues_listened: u64,
     /// Modes of supervisors that changed while they listened.
     pub modes: u64,
     /// Calls that a supervisor took over.
@@ -108,6 +111,7 @@ impl Summary {
         self.joined += other.joined;
         self.educated += other.educated;
         self.listened += other.listened;
+        self.queues_listened += other.queues_listened;
         self.modes += other.modes;
         self.taken_over += other.taken_over;
         self.joins += other.joins;

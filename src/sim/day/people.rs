@@ -424,6 +424,8 @@ impl World {
         | Command::AcceptAssist { call, seat, .. } = command
         {
             self.supervisor_goes_on(*call, seat, by);
+        } else if let Command::ListenQueue { seat, .. } = command {
+            self.queue_listener_goes_on(seat, leg, &by);
         }
     }
 
@@ -459,6 +461,7 @@ impl World {
             && let Some(call) = event.call
         {
             self.supervisor_listens(call, 5);
+            self.supervisor_listens_to_queue(4);
             self.supervisors_order(call);
         } else if let EventKind::AssistRequested { .. } = &event.kind
             && let Some(call) = event.call

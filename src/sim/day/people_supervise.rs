@@ -1,8 +1,9 @@
 //! Supervisors: they listen, whisper, speak and take over at random, now and then at the wrong moment.
 
+use super::network::FarAct;
 use super::world::World;
 use crate::call::Mode;
-use crate::id::{CallId, SeatId};
+use crate::id::{CallId, LegId, SeatId};
 use crate::switch::{Actor, Command, Destination};
 use crate::time::Millis;
 
@@ -36,6 +37,45 @@ impl World {
             let by = Actor::Supervisor(seat.clone());
             self.commands(after, by, Command::Listen { call, seat, mode });
         }
+    }
+
+    /// To one queue or to all.
+    pub(super) fn supervisor_listens_to_queue(&mut self, percent: u32) {
+        if !self.chance.percent(percent) {
+            return;
+        }
+        let queues: Vec<_> = self.policy.queues.keys().cloned().collect();
+        let one = self.chance.pick(&queues).cloned();
+        let queue = one.filter(|_| self.chance.percent(40));
+        if let Some(seat) = self.supervisor_seat() {
+            let after = self.chance.tail(6_000);
+            let by = Actor::Supervisor(seat.clone());
+            self.commands(after, by, Command::ListenQueue { seat, queue });
+        }
+    }
+
+    /// He takes part in what he hears or in another call, stops, hangs up, or his line breaks.
+    pub(super) fn queue_listener_goes_on(&mut self, seat: &SeatId, leg: LegId, by: &Actor) {
+        let open = self.checker.open_calls();
+        for _ in 0..self.chance.below(3) {
+            let Some(call) = self.chance.pick(&open).copied() else {
+                break;
+            };
+            let (after, mode) = (self.chance.tail(30_000), self.mode());
+            let seat = seat.clone();
+            self.commands(after, by.clone(), Command::Listen { call, seat, mode });
+        }
+        if self.chance.percent(30) {
+            let (after, seat) = (self.chance.tail(60_000), seat.clone());
+            self.commands(after, by.clone(), Command::StopListeningQueue { seat });
+        }
+        let act = match self.chance.below(10) {
+            0 => FarAct::Break,
+            1 => FarAct::Vanish,
+            _ => FarAct::HangUp,
+        };
+        let after = Millis(2_000 + self.chance.tail(120_000).0);
+        self.plan_far(after, leg, act);
     }
 
     /// His phone is being rung, or his mode has changed: he changes it again, leaves, or stays.

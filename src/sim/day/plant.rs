@@ -84,6 +84,10 @@ pub enum Plant {
     HeldCallerHeard,
     /// 10: a third party that leaves ends the talk of the others.
     LeavingEndsRest,
+    /// 10: who listens to a queue stays with a call that waits no more.
+    QueueListenerStays,
+    /// 10: a caller's sound ends because somebody listens.
+    ListenerDisturbs,
     /// 12: nothing wakes the switch for a caller in a menu.
     MenuDeadlineForgotten,
     /// 12: nothing takes a caller off the shelf.
@@ -131,6 +135,8 @@ impl Plant {
             Self::DeafParty
             | Self::SupervisorHeard
             | Self::HeldCallerHeard
+            | Self::QueueListenerStays
+            | Self::ListenerDisturbs
             | Self::LeavingEndsRest => 10,
             Self::MenuDeadlineForgotten | Self::ShelfDeadlineForgotten | Self::MenuEndsNowhere => {
                 12
@@ -178,6 +184,8 @@ impl Plant {
         Self::SupervisorHeard,
         Self::HeldCallerHeard,
         Self::LeavingEndsRest,
+        Self::QueueListenerStays,
+        Self::ListenerDisturbs,
         Self::MenuDeadlineForgotten,
         Self::ShelfDeadlineForgotten,
         Self::MenuEndsNowhere,
@@ -278,6 +286,7 @@ impl Plant {
                 }
             }
             Self::LeavingEndsRest => step.end_rest(),
+            Self::ListenerDisturbs => step.disturb_caller(),
             Self::SilentQueue => step.effects.retain(|e| {
                 !matches!(
                     e,
@@ -306,6 +315,7 @@ impl Plant {
             Self::OfferForgotten
             | Self::QueueTurned
             | Self::MenuDeadlineForgotten
+            | Self::QueueListenerStays
             | Self::LosersForgotten
             | Self::OutsideForgotten
             | Self::ShelfDeadlineForgotten
@@ -352,6 +362,7 @@ impl Plant {
             Self::LosersForgotten => |state| disarm(state, "/1/elsewhere"),
             Self::OutsideForgotten => |state| state["outside"] = serde_json::json!({}),
             Self::ShelfDeadlineForgotten => |state| disarm(state, "/1/shelf"),
+            Self::QueueListenerStays => |state| disarm(state, "/1/listen_on"),
             // Every waiting call is taken for one that a seat rings for.
             Self::OfferForgotten => |state| {
                 for call in items(state, "/calls") {
@@ -406,6 +417,7 @@ impl Plant {
             | Self::SupervisorHeard
             | Self::HeldCallerHeard
             | Self::LeavingEndsRest
+            | Self::ListenerDisturbs
             | Self::SilentQueue => return,
         };
         if let Ok(mut written) = switch.snapshot()
@@ -678,6 +690,26 @@ impl Step<'_> {
             {
                 matrix.hear(*caller, *listener);
             }
+        }
+    }
+
+    /// The caller whom a queue's listener begins to hear is played nothing any more.
+    fn disturb_caller(&mut self) {
+        let moved = self.effects.iter().find_map(|effect| match effect {
+            Effect::Media {
+                command: MediaCommand::Move { to, .. },
+                ..
+            } => Some(*to),
+            Effect::Media { .. }
+            | Effect::Leg { .. }
+            | Effect::Ask { .. }
+            | Effect::Reply { .. } => None,
+        });
+        if let Some(call) = moved
+            && let Some(leg) = self.caller_of(call)
+        {
+            let command = MediaCommand::Stop { leg };
+            self.effects.push(Effect::Media { call, command });
         }
     }
 

@@ -25,6 +25,7 @@ fn every_invariant_holds_over_many_days() {
     );
     assert!(total.joined > 0 && total.listened > 0, "{total:?}");
     assert!(total.modes > 0 && total.taken_over > 0, "{total:?}");
+    assert!(total.queues_listened > 0, "{total:?}");
     assert!(total.in_menu > 0, "{total:?}");
     assert!(
         total.joins > 0 && total.held > 0 && total.shelved > 0,
@@ -97,6 +98,8 @@ planted! {
     planted_deaf_party_is_caught: DeafParty,
     planted_caller_on_hold_who_is_still_heard_is_caught: HeldCallerHeard,
     planted_leaving_party_that_ends_the_rest_is_caught: LeavingEndsRest,
+    planted_queue_listener_who_stays_is_caught: QueueListenerStays,
+    planted_listener_who_disturbs_a_caller_is_caught: ListenerDisturbs,
     planted_menu_without_a_deadline_is_caught: MenuDeadlineForgotten,
     planted_shelf_without_a_deadline_is_caught: ShelfDeadlineForgotten,
     planted_menu_that_ends_nowhere_is_caught: MenuEndsNowhere,

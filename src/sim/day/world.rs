@@ -311,6 +311,7 @@ impl World {
                     | Plant::OutsideForgotten
                     | Plant::ShelfDeadlineForgotten
                     | Plant::SpareKept
+                    | Plant::QueueListenerStays
             )
         );
         if let Some(plant) = self.plant
@@ -398,6 +399,8 @@ impl Summary {
                 self.educated += 1;
             } else if let EventKind::MonitorStarted { .. } = &event.kind {
                 self.listened += 1;
+            } else if let EventKind::QueueMonitorStarted { .. } = &event.kind {
+                self.queues_listened += 1;
             } else if let EventKind::MonitorChanged { .. } = &event.kind {
                 self.modes += 1;
             } else if let EventKind::TookOver { .. } = &event.kind {

@@ -16,6 +16,7 @@ mod holding;
 mod joining;
 mod ledger;
 mod listening;
+mod listening_queue;
 mod losing;
 mod major;
 mod menus;

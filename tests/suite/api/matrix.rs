@@ -130,6 +130,18 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         "supervisor",
     ),
     (
+        "POST",
+        "/api/v1/seats/{seat}/listen_queue",
+        r#"{"queue":"main"}"#,
+        "supervisor",
+    ),
+    (
+        "DELETE",
+        "/api/v1/seats/{seat}/listen_queue",
+        "",
+        "supervisor",
+    ),
+    (
         "DELETE",
         "/api/v1/calls/{call}/listen/{seat}",
         "",
