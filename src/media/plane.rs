@@ -194,6 +194,7 @@ impl Plane {
                 directory.name_track(call, leg, name);
                 inner.track(&mut directory, call, leg);
             }
+            MediaCommand::Untrack { leg } => inner.untrack(&mut directory, leg),
             MediaCommand::Matrix { matrix } => {
                 directory.note_command(call);
                 let worker = directory.worker_of(call);
@@ -388,6 +389,17 @@ impl Inner {
             self.tell_recorder(directory, TapControl::Track { call, slot, name });
             let slot = Some(slot);
             self.order(worker, Order::Track { leg, slot });
+        }
+    }
+
+    /// What the leg says goes to no recording any more.
+    fn untrack(&self, directory: &mut Directory, leg: LegId) {
+        let ended = directory.untrack_leg(leg);
+        if let Some(place) = directory.place_of(leg) {
+            self.order(place.worker, Order::Track { leg, slot: None });
+        }
+        for (call, slot) in ended {
+            self.tell_recorder(directory, TapControl::Untrack { call, slot });
         }
     }
 

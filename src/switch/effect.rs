@@ -39,6 +39,8 @@ pub enum MediaCommand {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         of: Option<String>,
     },
+    /// What the leg says is recorded no longer, in no call. A later `Track` goes on in the same track.
+    Untrack { leg: LegId },
     /// Who hears whom from now on; legs not yet open are taken in when they open.
     Matrix { matrix: Matrix },
     /// Play `sounds` in order to one leg, mixed over what it hears, instead of its earlier playback. With `repeat`

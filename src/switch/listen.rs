@@ -3,7 +3,7 @@
 
 use super::party::unknown_call;
 use super::timers::TimerKey;
-use super::{Actor, CommandError, CommandReply, EventKind, Switch};
+use super::{Actor, CommandError, CommandReply, EventKind, MediaCommand, Switch};
 use crate::call::{Cause, Leg, LegCommand, LegFact, Mode, Party};
 use crate::id::{CallId, LegId, SeatId};
 
@@ -130,7 +130,9 @@ impl Switch {
         if let Some(listener) = self.leg_mut(call, leg) {
             listener.mode = mode;
         }
-        if mode != Mode::Listen {
+        if mode == Mode::Listen {
+            self.end_track(call, leg);
+        } else {
             self.track(call, leg);
         }
         self.refresh_matrix(call);
@@ -143,6 +145,16 @@ impl Switch {
         };
         self.say(call, kind);
         self.assist_came(call, by);
+    }
+
+    /// He is silent again: what his phone sends is nobody's business any more.
+    fn end_track(&mut self, call: CallId, leg: LegId) {
+        let tracked = self
+            .leg_mut(call, leg)
+            .map(|l| std::mem::take(&mut l.tracked));
+        if tracked == Some(true) {
+            self.command_media(call, MediaCommand::Untrack { leg });
+        }
     }
 
     /// Releases a listener's leg and gives the seat back what it did before.

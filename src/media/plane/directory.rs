@@ -167,6 +167,16 @@ impl Directory {
         ended
     }
 
+    /// All tracks of a leg end: in which calls, under which number. Its next track has another.
+    pub(super) fn untrack_leg(&mut self, leg: LegId) -> Vec<(CallId, u32)> {
+        let slot = self.legs.get_mut(&leg).and_then(|place| place.slot.take());
+        let ended = self.calls.iter_mut().filter_map(|(call, entry)| {
+            let track = entry.tracks.remove(&leg)?;
+            track.told.then_some((*call, slot?))
+        });
+        ended.collect()
+    }
+
     pub(super) fn legs_of(&self, call: CallId) -> Vec<LegId> {
         let is_here = |(leg, place): (&LegId, &LegPlace)| (place.call == call).then_some(*leg);
         self.legs.iter().filter_map(is_here).collect()
@@ -366,6 +376,21 @@ mod tests {
         assert_eq!(directory.settle_at(call(2), call(2)), [(leg(2), 0)]);
         assert_eq!(directory.load, [1, 1]);
         assert_eq!(directory.untrack_strangers(call(2)), []);
+    }
+
+    #[test]
+    fn a_leg_without_a_track_any_more_gets_a_new_one_when_it_is_named_again() {
+        let mut directory = Directory::new(1);
+        directory.record(call(1), RecordingId(Uuid::from_u128(1)));
+        open(&mut directory, call(1), leg(1));
+        assert_eq!(directory.untrack_leg(leg(1)), [], "it has none");
+        for slot in 1..=2 {
+            directory.name_track(call(1), leg(1), String::from("supervisor-800"));
+            let track = directory.new_track(call(1), leg(1));
+            assert_eq!(track, Some((0, slot, String::from("supervisor-800"))));
+            assert_eq!(directory.untrack_leg(leg(1)), [(call(1), slot)]);
+        }
+        assert_eq!(directory.new_track(call(1), leg(1)), None);
     }
 
     #[test]

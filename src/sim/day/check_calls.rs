@@ -308,6 +308,7 @@ impl Checker {
             MediaCommand::Move { leg, to } => return self.take_move(*leg, *to),
             MediaCommand::Record { .. }
             | MediaCommand::Track { .. }
+            | MediaCommand::Untrack { .. }
             | MediaCommand::Play { .. }
             | MediaCommand::Stop { .. }
             | MediaCommand::StarCodes { .. }

@@ -362,6 +362,7 @@ impl World {
             MediaCommand::Close => self.seals(call),
             MediaCommand::Play { repeat: true, .. }
             | MediaCommand::Track { .. }
+            | MediaCommand::Untrack { .. }
             | MediaCommand::Matrix { .. }
             | MediaCommand::Stop { .. }
             | MediaCommand::StarCodes { .. }

@@ -80,6 +80,25 @@ fn change_of_mode_is_a_matrix_and_rings_and_ends_nothing() {
 }
 
 #[test]
+fn who_is_silent_again_is_recorded_no_longer_until_he_speaks_again() {
+    let mut rig = Rig::new();
+    let (call, _, _) = rig.talk("801");
+    let leg = joins(&mut rig, call, Mode::Whisper);
+    let untracked = MediaCommand::Untrack { leg };
+    for (mode, tracked, ended) in [
+        (Mode::Barge, false, false),
+        (Mode::Listen, false, true),
+        (Mode::Barge, true, false),
+        (Mode::Listen, false, true),
+    ] {
+        rig.forget();
+        assert!(supervises(&mut rig, call, mode).is_ok());
+        assert_eq!(tracks(&rig).len(), usize::from(tracked), "{mode:?}");
+        assert_eq!(rig.media().contains(&untracked), ended, "{mode:?}");
+    }
+}
+
+#[test]
 fn take_over_gives_the_supervisor_the_seats_part_and_the_seat_its_wrap_up() {
     let mut rig = Rig::new();
     let (call, caller, seat) = rig.talk("801");
