@@ -14,6 +14,7 @@ mod marks;
 mod ops;
 mod outbound;
 mod problem;
+mod prompts;
 mod recordings;
 mod records;
 mod serve;
@@ -62,6 +63,8 @@ pub struct App {
     pub events: EventReader,
     /// Directory of recordings.
     pub recordings: PathBuf,
+    /// Directory of prompts, a folder per language.
+    pub prompts: PathBuf,
     /// Figures of the parts, for health and metrics.
     pub vitals: Arc<dyn Vitals>,
     /// Served over TLS.
@@ -231,6 +234,7 @@ fn versioned() -> OpenApiRouter<Arc<App>> {
                 .merge(complaint::routes())
                 .merge(handover::routes())
                 .merge(why::routes())
+                .merge(prompts::routes())
                 .merge(live::routes()),
         )
         .merge(ops::routes())

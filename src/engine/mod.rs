@@ -337,6 +337,7 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
         store: memory.store,
         events: memory.journal.reader(),
         recordings: config.recording.dir.clone(),
+        prompts: config.prompts.clone(),
         vitals: Arc::new(vitals),
         secure: config.api.tls.is_some(),
         evidence: evidence_signer(&config),

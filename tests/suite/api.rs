@@ -9,5 +9,6 @@ mod marks;
 mod matrix;
 mod recordings;
 mod refusals;
+mod spoken;
 mod streams;
 mod why;

@@ -13,6 +13,12 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ("GET", "/api/v1/live", "", "seat supervisor"),
     ("GET", "/api/v1/events", "", "module supervisor"),
     ("GET", "/api/v1/counters", "", "seat supervisor"),
+    (
+        "GET",
+        "/api/v1/prompts/{language}/{prompt}",
+        "",
+        "seat supervisor",
+    ),
     ("GET", "/api/v1/seats", "", "seat supervisor"),
     ("POST", "/api/v1/seats/{seat}/ready", "", "seat supervisor"),
     (
@@ -300,6 +306,8 @@ fn filled(path: &str, desk: &Desk, recorded: &str) -> String {
         .replace("{complaint}", &uuid::Uuid::nil().to_string())
         .replace("{handover}", &uuid::Uuid::nil().to_string())
         .replace("{step}", "place")
+        .replace("{language}", "zh-CN")
+        .replace("{prompt}", "wait_alert")
         .replace("{id}", "1")
 }
 

@@ -131,6 +131,7 @@ impl Desk {
             store: store.clone(),
             events: journal.reader(),
             recordings: dir.path().join("recordings"),
+            prompts: concat!(env!("CARGO_MANIFEST_DIR"), "/prompts").into(),
             vitals: Arc::new(Still),
             secure: true,
             evidence: Some(Arc::new(evidence_key(dir.path()))),
