@@ -1,6 +1,7 @@
 //! `firstring seat`: what the screen shows, what keys do, and the program itself against a running server.
 
 use std::io::Write as _;
+use std::num::NonZero;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ use crate::support::sipp::Place;
 
 const SECOND: i64 = 1_000_000;
 const NOW: i64 = 1_763_771_400 * SECOND;
+const ROWS: NonZero<u16> = NonZero::new(30).unwrap();
+const COLUMNS: NonZero<u16> = NonZero::new(100).unwrap();
 
 fn ago(seconds: i64) -> i64 {
     NOW - seconds * SECOND
@@ -376,7 +379,7 @@ impl Typed {
         let shown = tempfile::NamedTempFile::new().expect("a file");
         let program = env!("CARGO_BIN_EXE_firstring");
         let line = format!(
-            "stty rows 30 cols 100; exec {program} seat --lang en --url http://{}",
+            "stty rows {ROWS} cols {COLUMNS}; exec {program} seat --lang en --url http://{}",
             server.addresses.api
         );
         let child = Command::new("script")
@@ -402,12 +405,14 @@ impl Typed {
     async fn shows(&self, what: &str) {
         let deadline = Instant::now() + Duration::from_secs(15);
         loop {
-            let bytes = std::fs::read(self.shown.path()).unwrap_or_default();
-            let text = String::from_utf8_lossy(&bytes);
-            if text.contains(what) {
+            // Only what changes is written, so the bytes alone say little.
+            let mut terminal = vt100::Parser::new(ROWS, COLUMNS, 0);
+            terminal.process(&std::fs::read(self.shown.path()).unwrap_or_default());
+            let screen = terminal.screen().contents();
+            if screen.contains(what) {
                 return;
             }
-            assert!(Instant::now() < deadline, "{what} is not in {text:?}");
+            assert!(Instant::now() < deadline, "{what} is not on\n{screen}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
