@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::timers::TimerKey;
 use super::{EventKind, Relief, ReliefKind, Sound, Switch};
+use crate::acd::Duty;
 use crate::call::{Call, Cause, Ingress, Leg, LegFact, Party, Phase, Talking};
 use crate::id::{CallId, LegId, PromptId, ReliefId};
 use crate::time::{Millis, Timestamp};
@@ -106,8 +107,10 @@ impl Switch {
         due && (relief.kind == ReliefKind::Peer || !self.some_seat_serves())
     }
 
+    /// Who only listens is not about to answer anybody.
     fn some_seat_serves(&self) -> bool {
-        self.seats.values().any(|seat| seat.duty.serves())
+        let serves = |duty: &Duty| duty.serves() && !matches!(duty, Duty::Listening { .. });
+        self.seats.values().any(|seat| serves(&seat.duty))
     }
 
     /// When its wait is long enough. Absent: it does not wait, or a peer sent it.

@@ -179,6 +179,25 @@ fn mobile_group_is_left_in_peace_while_a_seat_serves() {
 }
 
 #[test]
+fn supervisor_who_only_listens_keeps_the_mobile_group_from_no_caller() {
+    let mut rig = rig();
+    let (_, _, seat) = rig.talk("801");
+    let (call, _) = rig.arrives();
+    rig.registers("901");
+    let supervisor = SeatId::from("901");
+    let listen = Command::Listen {
+        call,
+        seat: supervisor.clone(),
+        mode: Mode::Listen,
+    };
+    assert!(rig.command(Actor::Supervisor(supervisor), listen).is_ok());
+    assert_eq!(rig.seat("901").0, SeatState::Listening);
+    assert_eq!(rig.rung_at(PHONES[0]), [], "801 serves");
+    rig.is_lost(seat);
+    assert_eq!(rig.rung_at(PHONES[0]).len(), 1);
+}
+
+#[test]
 fn call_that_a_peer_sent_is_never_sent_on() {
     let mut rig = rig();
     rig.talk("801");
