@@ -67,6 +67,7 @@ impl Switch {
             return self.misfit("flaw.shelved_without_seat");
         };
         self.end_hold(call, "shelved");
+        self.release_losers(call);
         let since = self.now;
         let until = since + self.policy.timers.shelf_max;
         self.release(call, leg, Cause::SeatReleased);

@@ -157,6 +157,8 @@ impl Switch {
 
     fn queue_again(&mut self, call: CallId, transfer: Option<Box<Transfer>>) {
         let now = self.now;
+        // Who still rings beside the seat that gives it away was not asked for.
+        self.release_losers(call);
         if let Some(open) = self.call_mut(call) {
             let mut unanswered = Unanswered::entered(now);
             unanswered.hearing = Hearing::Between;

@@ -161,3 +161,23 @@ fn a_phone_that_leaves_while_it_rings_on_is_out() {
         None
     );
 }
+
+#[test]
+fn winner_that_gives_the_call_to_a_queue_or_puts_it_aside_has_the_others_released_at_once() {
+    let to_queue = |call| Command::Transfer {
+        call,
+        to: crate::call::TransferTo::Queue(QueueId::from("main")),
+        kind: crate::call::TransferKind::Blind,
+    };
+    for command in [to_queue, |call| Command::Shelve { call }] {
+        let mut rig = ring_all();
+        let (call, _, legs) = all_ring(&mut rig);
+        rig.picks_up(legs[1]);
+        rig.forget();
+        let by = Actor::Seat(SeatId::from("802"));
+        assert_eq!(rig.command(by, command(call)), Ok(CommandReply::Done));
+        for leg in [legs[0], legs[2]] {
+            assert_eq!(rig.released(leg), Some(Cause::AnsweredElsewhere));
+        }
+    }
+}
