@@ -131,7 +131,7 @@ impl Callers {
         }
         caller.tried.push(now);
         match first {
-            Some(first) if caller.heir.is_none() => {
+            Some(first) if first < now && caller.heir.is_none() => {
                 caller.heir = Some(call);
                 first
             }

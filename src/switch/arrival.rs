@@ -258,7 +258,8 @@ impl Switch {
         let Some(open) = self.calls.get(&call) else {
             return self.misfit("flaw.queue_unknown_call");
         };
-        let (queue, arrived) = (open.queue.clone(), open.received_at);
+        // A process whose clock was set back meanwhile finds arrivals that lie ahead.
+        let (queue, arrived) = (open.queue.clone(), open.received_at.min(self.now));
         let merges = !open.caller.anonymous;
         let identity = Identity::of(&open.caller, &self.policy.shared_numbers);
         let since = match &identity {

@@ -48,6 +48,10 @@ impl Switch {
         self.callers.restarted();
         self.held.clear();
         self.outside.clear();
+        // Remembered from now on: the clock may have leapt ahead while nobody ran.
+        for (at, _, _) in &mut self.recent_order {
+            *at = self.now;
+        }
     }
 
     fn orphan(&mut self, call: CallId) {
@@ -99,6 +103,7 @@ impl Switch {
         let leg = arrival.leg;
         let received_at = open.received_at.min(self.now);
         let was_answered = open.answered_at.is_some();
+        open.answered_at = open.answered_at.map(|at| at.min(self.now));
         let recording = RecordingId(self.ids.next_uuid(self.now));
         let before = std::mem::replace(&mut open.recording, recording);
         open.earlier.push((before, open.capture));

@@ -133,6 +133,37 @@ fn invite_repeated_after_the_restart_goes_on_in_its_old_call_and_place() {
 }
 
 #[test]
+fn reopened_call_keeps_its_place_although_the_clock_was_set_back_an_hour() {
+    let mut rig = Rig::new();
+    let arrival = rig.arrival("ct");
+    let (call, _) = rig.arrives_as(arrival.clone());
+    rig.now = Timestamp::from_micros(rig.now.as_micros() - 3_600_000_000);
+    restart(&mut rig, 1_000);
+    let (_, leg) = repeated(&mut rig, &arrival);
+    rig.pass(2_000);
+    let (later, _) = rig.arrives();
+    let order = rig.switch.waiting_order();
+    assert_eq!(order, [call, later], "who came first is first");
+    // And nothing of the hour is waited out.
+    rig.pass(8_100);
+    assert_eq!(rig.count("alert.wait_exceeded"), 1);
+    assert_eq!(rig.switch.call_of_leg(leg), Some(call));
+}
+
+#[test]
+fn invite_repeated_after_the_restart_is_known_although_the_clock_leapt_an_hour() {
+    let mut rig = Rig::new();
+    let arrival = rig.arrival("ct");
+    let (call, _) = rig.arrives_as(arrival.clone());
+    restart(&mut rig, 3_600_000);
+    rig.arrives();
+    rig.forget();
+    let (_, leg) = repeated(&mut rig, &arrival);
+    assert_eq!(rig.count("call.received"), 0, "no second record");
+    assert_eq!(rig.switch.call_of_leg(leg), Some(call));
+}
+
+#[test]
 fn reopened_call_settles_when_both_its_recordings_are_sealed() {
     let mut rig = Rig::new();
     let arrival = rig.arrival("ct");
