@@ -97,7 +97,7 @@ impl Switch {
             // His line has been heard before.
             return self.release_losers(call);
         }
-        self.cut_transfer(call);
+        let was_transferred = self.cut_transfer(call);
         self.replace_seat(call, leg, seat);
         if let Some((from, leg)) = from {
             self.release(call, leg, Cause::Withdrawn);
@@ -105,8 +105,10 @@ impl Switch {
             self.seat_hung_up(&from);
         }
         self.refresh_audio(call);
-        // The caller may have left two seats that spoke of him.
-        self.end_unless_two_talk(call);
+        if was_transferred {
+            // The caller may have left two seats that spoke of him.
+            self.end_unless_two_talk(call);
+        }
     }
 
     fn replace_seat(&mut self, call: CallId, leg: LegId, seat: &SeatId) {

@@ -364,16 +364,17 @@ impl Switch {
         }
     }
 
-    /// A supervisor has the call instead of the seat that transfers it.
-    pub(super) fn cut_transfer(&mut self, call: CallId) {
+    /// A supervisor has the call instead of the seat that transfers it. False when nothing is being transferred.
+    pub(super) fn cut_transfer(&mut self, call: CallId) -> bool {
         let Some(transfer) = self.transfer_of(call).cloned() else {
-            return;
+            return false;
         };
         let up = self.target_is_up(call);
         if let (TransferTo::Seat(seat), Some(leg)) = (&transfer.to, transfer.leg) {
             self.dismiss_colleague(call, leg, seat, up);
         }
         self.drop_transfer(call, "taken_over");
+        true
     }
 
     /// A number outside that a call was transferred to has answered.

@@ -363,3 +363,26 @@ fn a_call_is_linked_to_another_and_to_an_incident() {
     rig.seals(call);
     rig.command(by(), link(Some(call), None)).unwrap();
 }
+
+#[test]
+fn supervisor_who_takes_over_while_the_callee_is_rung_reaches_him() {
+    let mut rig = Rig::new();
+    let (call, seat, callee) = dialled(&mut rig);
+    rig.rings(callee);
+    rig.registers("901");
+    let by = SeatId::from("901");
+    let take = Command::Listen {
+        call,
+        seat: by.clone(),
+        mode: Mode::TakeOver,
+    };
+    let Ok(CommandReply::Leg { leg }) = rig.command(Actor::Supervisor(by), take) else {
+        panic!("refused");
+    };
+    rig.picks_up(leg);
+    assert_eq!(rig.released(seat), Some(Cause::Withdrawn));
+    assert_eq!(rig.released(callee), None, "he is rung on");
+    assert_eq!(rig.count("call.ended"), 0);
+    rig.picks_up(callee);
+    assert_eq!(rig.matrix(), Matrix::everyone(&[callee, leg]));
+}
