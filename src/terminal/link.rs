@@ -1,5 +1,6 @@
 //! The way to the server: who we are, the live stream, commands. Only the public API.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -73,7 +74,8 @@ impl Link {
             return Err(LinkError::Address { url });
         };
         let host = parsed.host_str().unwrap_or_default();
-        let here = host == "localhost" || host == "[::1]" || host.starts_with("127.");
+        let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+        let here = host == "localhost" || address.is_ok_and(|own| own.is_loopback());
         match parsed.scheme() {
             "https" => {}
             "http" if here => {}
@@ -248,6 +250,7 @@ mod tests {
         let token = || String::from("t");
         let refused = |url| Link::new(url, token(), None).err().map(|e| e.to_string());
         assert!(refused("http://192.0.2.7:8120").is_some_and(|e| e.contains("https")));
+        assert!(refused("http://127.0.0.1.example:8120").is_some_and(|e| e.contains("https")));
         for url in ["firstring", "ftp://x", "https://"] {
             assert!(
                 refused(url).is_some_and(|e| e.contains("no address")),
