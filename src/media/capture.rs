@@ -145,36 +145,8 @@ pub fn put(out: &mut Vec<u8>, record: &Record<'_>) {
             out.extend(name.bytes().take(end));
         }
         Record::Audio(audio) => {
-            // Whole words, as the check reads them: cheaper than field by field.
             out.truncate(from);
-            let whole = audio.payload;
-            let payload = whole.get(..TAP_PAYLOAD_MAX).unwrap_or(whole);
-            let [seq_low, seq_high] = audio.sequence.to_le_bytes();
-            let codec = codec_byte(audio.codec);
-            let [len_low, len_high] = audio_len(payload).to_le_bytes();
-            let mut head = [0; 2 + 1 + AUDIO_FIXED];
-            let source = u64::from(audio.ssrc) | u64::from(audio.rtp_timestamp) << 32;
-            let words = [
-                [
-                    len_low,
-                    len_high,
-                    2,
-                    audio.track,
-                    codec,
-                    0,
-                    seq_low,
-                    seq_high,
-                ],
-                audio.arrived_us.to_le_bytes(),
-                source.to_le_bytes(),
-            ];
-            for (place, word) in head.as_chunks_mut::<8>().0.iter_mut().zip(words) {
-                *place = word;
-            }
-            out.extend_from_slice(&head);
-            out.extend_from_slice(payload);
-            seal(out, from);
-            return;
+            return put_audio(out, audio);
         }
         Record::Mark { at_us } => {
             out.push(3);
@@ -256,6 +228,51 @@ fn body_record(body: &[u8]) -> Option<Record<'_>> {
     }
 }
 
+/// Append an audio record. Its check is made of what the processor has at hand: `out` is seldom in its cache, and
+/// reading back what was just written there would wait for it.
+fn put_audio(out: &mut Vec<u8>, audio: &Audio<'_>) {
+    let whole = audio.payload;
+    let payload = whole.get(..TAP_PAYLOAD_MAX).unwrap_or(whole);
+    let (begin, rest) = payload.split_at(payload.len().min(8));
+    let [seq_low, seq_high] = audio.sequence.to_le_bytes();
+    let codec = codec_byte(audio.codec);
+    let [len_low, len_high] = audio_len(payload).to_le_bytes();
+    let source = u64::from(audio.ssrc) | u64::from(audio.rtp_timestamp) << 32;
+    let mut begun = [0; 8];
+    for (place, byte) in begun.iter_mut().zip(begin) {
+        *place = *byte;
+    }
+    let words = [
+        [
+            len_low,
+            len_high,
+            2,
+            audio.track,
+            codec,
+            0,
+            seq_low,
+            seq_high,
+        ],
+        audio.arrived_us.to_le_bytes(),
+        source.to_le_bytes(),
+        begun,
+    ];
+    let mut first = [0; 32];
+    for (place, word) in first.as_chunks_mut::<8>().0.iter_mut().zip(words) {
+        *place = word;
+    }
+    // A payload of less than 8 bytes is all in `first`, whose last ones stay out.
+    let used = first.len() - (8 - begin.len());
+    let first_bytes = first.get(..used).unwrap_or(&first);
+    let sum = match rest {
+        [] => check(first_bytes),
+        rest => check_behind(&first, rest),
+    };
+    out.extend_from_slice(first_bytes);
+    out.extend_from_slice(rest);
+    out.extend_from_slice(&sum.to_le_bytes());
+}
+
 fn seal(out: &mut Vec<u8>, from: usize) {
     let check = out.get(from..).map_or(0, check);
     out.extend_from_slice(&check.to_le_bytes());
@@ -264,35 +281,69 @@ fn seal(out: &mut Vec<u8>, from: usize) {
 /// The check of some bytes (little endian, the last ones filled with zeros): sixteen at a time go into a state by one
 /// multiplication whose halves are folded. Two states side by side, as a multiplication waits for the one before it.
 pub(super) fn check(bytes: &[u8]) -> u32 {
+    let mut check = Check::new(bytes.len());
+    check.end(bytes)
+}
+
+/// The check of `first` and `rest` as if they stood one behind the other.
+fn check_behind(first: &[u8; 32], rest: &[u8]) -> u32 {
+    let mut check = Check::new(first.len() + rest.len());
+    if let ([one, two], _) = first.as_chunks::<16>() {
+        check.add(one, two);
+    }
+    check.end(rest)
+}
+
+struct Check {
+    left: u64,
+    right: u64,
+}
+
+impl Check {
     const SEED: u64 = 0x9E37_79B9_7F4A_7C15;
     const LEFT: u64 = 0x9FB2_1C65_1E98_DF25;
     const RIGHT: u64 = 0xD6E8_FEB8_6659_FD93;
-    fn fold(a: u64, b: u64) -> u64 {
-        let [low, high] = halves(&(u128::from(a) * u128::from(b)).to_le_bytes());
-        low ^ high
+
+    fn new(len: usize) -> Self {
+        Self {
+            left: Self::SEED ^ len as u64,
+            right: !Self::SEED,
+        }
     }
-    fn halves(bytes: &[u8; 16]) -> [u64; 2] {
-        let whole = u128::from_le_bytes(*bytes);
-        let low = whole & u128::from(u64::MAX);
-        [low, whole >> 64].map(|half| u64::try_from(half).unwrap_or(0))
-    }
-    let (pairs, rest) = bytes.as_chunks::<16>();
-    let (quads, odd) = pairs.as_chunks::<2>();
-    let (mut left, mut right) = (SEED ^ bytes.len() as u64, !SEED);
-    for [one, two] in quads {
+
+    fn add(&mut self, one: &[u8; 16], two: &[u8; 16]) {
         let ([a, b], [c, d]) = (halves(one), halves(two));
-        left = fold(left ^ a, b ^ LEFT);
-        right = fold(right ^ c, d ^ RIGHT);
+        self.left = fold(self.left ^ a, b ^ Self::LEFT);
+        self.right = fold(self.right ^ c, d ^ Self::RIGHT);
     }
-    let mut last = [0_u8; 16];
-    for (place, byte) in last.iter_mut().zip(rest) {
-        *place = *byte;
+
+    fn end(&mut self, bytes: &[u8]) -> u32 {
+        let (pairs, rest) = bytes.as_chunks::<16>();
+        let (quads, odd) = pairs.as_chunks::<2>();
+        for [one, two] in quads {
+            self.add(one, two);
+        }
+        let mut last = [0_u8; 16];
+        for (place, byte) in last.iter_mut().zip(rest) {
+            *place = *byte;
+        }
+        for [a, b] in odd.iter().chain([&last]).map(halves) {
+            self.left = fold(self.left ^ a, b ^ Self::LEFT);
+        }
+        let all = fold(self.left ^ Self::RIGHT, self.right ^ Self::LEFT);
+        ((all ^ all >> 32) & 0xFFFF_FFFF) as u32
     }
-    for [a, b] in odd.iter().chain([&last]).map(halves) {
-        left = fold(left ^ a, b ^ LEFT);
-    }
-    let all = fold(left ^ RIGHT, right ^ LEFT);
-    ((all ^ all >> 32) & 0xFFFF_FFFF) as u32
+}
+
+fn fold(a: u64, b: u64) -> u64 {
+    let [low, high] = halves(&(u128::from(a) * u128::from(b)).to_le_bytes());
+    low ^ high
+}
+
+fn halves(bytes: &[u8; 16]) -> [u64; 2] {
+    let whole = u128::from_le_bytes(*bytes);
+    let low = whole & u128::from(u64::MAX);
+    [low, whole >> 64].map(|half| u64::try_from(half).unwrap_or(0))
 }
 
 /// The `len` of an audio record.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use firstring::call::Party;
 use firstring::media::recorder::disk::{Disk, DiskFile, OpenMode, SystemDisk};
+use firstring::media::recorder::drop_capture;
 use firstring::switch::{AlarmCode, InputKind, RecordingEvent};
 
 use crate::support::recorder::{FRAME_US, Rig, call, frame, now_us, pure, seat};
@@ -149,16 +150,27 @@ fn a_full_disk_is_alarmed_at_once_and_nothing_is_lost_after_relief() {
         assert!(detail.contains(words), "{detail}");
         let taken = |rig: &mut Rig| rig.recorder.stats().frames == 2600;
         rig.until("all frames taken", taken);
+        let logs = |rig: &Rig| {
+            std::fs::read_dir(rig.dir.path().join("log"))
+                .unwrap()
+                .count()
+        };
+        assert!(logs(&rig) <= 2, "no file for each refused write");
         disk.fail(None);
         rig.close(id, start + 50_000_000);
         let sealed = rig.sealed(id);
-        rig.sealed(other);
+        let others = rig.sealed(other);
         rig.alarm(AlarmCode::RecordingLate, false);
         assert_eq!(rig.failures(), Vec::<String>::new());
         assert_eq!(rig.alarms(), 2, "raised once, cleared once");
         let wav = read_wav(&rig.wav(&sealed));
         assert_eq!(pure(&wav.channels[0], 440.0, 0, 50_000), 1.0);
         assert_eq!(rig.recorder.stats().spool_bytes, 0);
+        // Both seals are in the journal: nothing needs the logs.
+        assert!(logs(&rig) > 0);
+        drop_capture(rig.dir.path(), &sealed).unwrap();
+        drop_capture(rig.dir.path(), &others).unwrap();
+        rig.until("empty log directory", |rig| logs(rig) == 0);
     }
 }
 

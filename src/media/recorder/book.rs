@@ -4,13 +4,14 @@
 //! takes [`Job`]s out, so everything here is tested without a disk.
 //!
 //! ```text
-//! call:    Live --Close--> Closing (late frames still count, 2 passes) --> Ended --all on disk--> gone, to be sealed
+//! call:    Live --Close--> Closing (late frames still count, 1 pass) --> Ended --all on disk--> gone, to be sealed
 //! buffer:  Home --job--> Away --written--> Home;   refused: Back, tried again as it is; meanwhile and
 //!          while Away new records wait in `pending`: the spool, bounded over all calls. Full: audio is lost, noted
 //! ```
 
 use std::collections::BTreeMap;
 
+use super::pieces::Pieces;
 use crate::id::{CallId, RecordingId};
 use crate::limits::CALLS_MAX;
 use crate::media::capture::{self, Audio, Header, Record, TRACKS_MAX};
@@ -20,19 +21,16 @@ use crate::media::tap::TapFrame;
 const BUFFER_BYTES: usize = 8 * 1024;
 /// A buffer that grew past this while the disk was away is given back.
 const BUFFER_KEEP_BYTES: usize = 256 * 1024;
-/// What waits at least this long is written: just over a pass, so that a call is written every second one (<= 96 ms).
-const DUE_US: i64 = 50_000;
-/// So much is written whatever its age.
-const DUE_BYTES: usize = 16 * 1024;
 /// A silent call leaves a mark this often, so that its length survives a kill.
-const MARK_US: i64 = 100_000;
+const MARK_US: i64 = 150_000;
 /// Passes between a Close and the end of the capture.
-const CLOSING_PASSES: u8 = 2;
+const CLOSING_PASSES: u8 = 1;
 
 /// Bytes to write for one call, there and back.
 #[derive(Debug)]
 pub(super) struct Job {
-    place: usize,
+    /// The recording's own as long as it is open.
+    pub(super) place: usize,
     pub(super) call: CallId,
     pub(super) recording: RecordingId,
     /// Where `bytes` go in the file.
@@ -42,21 +40,30 @@ pub(super) struct Job {
     pub(super) written: bool,
     /// The file is not needed any more after this.
     pub(super) last: bool,
+    /// With the last: what of the capture lies in logs.
+    pub(super) pieces: Pieces,
     pub(super) error: Option<std::io::Error>,
 }
 
 #[cfg(test)]
 impl Job {
     /// A job as [`Book::due`] would give it.
-    pub(super) fn of(ids: (CallId, RecordingId), offset: u64, bytes: Vec<u8>, last: bool) -> Self {
+    pub(super) fn of(
+        place: usize,
+        ids: (CallId, RecordingId),
+        offset: u64,
+        bytes: Vec<u8>,
+        last: bool,
+    ) -> Self {
         Self {
-            place: 0,
+            place,
             call: ids.0,
             recording: ids.1,
             offset,
             bytes,
             written: false,
             last,
+            pieces: Pieces::default(),
             error: None,
         }
     }
@@ -76,8 +83,8 @@ pub(super) enum Notice {
     },
     /// More parties than tracks; this one is not recorded.
     TooManyTracks { header: Header, party: String },
-    /// All of it is on disk: seal it.
-    Complete(Header),
+    /// All of it is on disk, in these pieces of logs or its file: seal it.
+    Complete(Header, Pieces),
 }
 
 /// What became of a frame.
@@ -118,8 +125,6 @@ struct Call {
     tracks: Vec<String>,
     slots: Vec<u32>,
     pending: Vec<u8>,
-    /// Since when the oldest of `pending` waits.
-    pending_us: i64,
     buffer: Buffer,
     /// Where the next buffer goes in the file.
     offset: u64,
@@ -179,7 +184,6 @@ impl Book {
             tracks: Vec::new(),
             slots: Vec::new(),
             pending: Vec::with_capacity(BUFFER_BYTES),
-            pending_us: now,
             buffer: Buffer::Home(Vec::with_capacity(BUFFER_BYTES)),
             offset: 0,
             entry_us: now,
@@ -200,7 +204,7 @@ impl Book {
 
     /// `slot` is the track of that name from now on. A party that comes back goes on in its old track. False when the
     /// call is unknown.
-    pub(super) fn track(&mut self, id: CallId, slot: u32, name: &str, now: i64) -> bool {
+    pub(super) fn track(&mut self, id: CallId, slot: u32, name: &str) -> bool {
         let Some(place) = self.by_id.get(&id).copied() else {
             return false;
         };
@@ -223,7 +227,7 @@ impl Book {
         };
         let index = u8::try_from(index).unwrap_or(u8::MAX);
         let record = Record::Track { index, name };
-        self.spool_bytes += append(&mut call.pending, &mut call.pending_us, &record, now);
+        self.spool_bytes += append(&mut call.pending, &record);
         call.slots.push(slot);
         let tracks = self.slots.entry(slot).or_default();
         tracks.retain(|(of, _)| *of != place);
@@ -325,7 +329,7 @@ impl Book {
             payload: frame.payload,
         });
         let at = frame.arrived_us;
-        self.spool_bytes += append(&mut call.pending, &mut call.pending_us, &record, at);
+        self.spool_bytes += append(&mut call.pending, &record);
         call.entry_us = call.entry_us.max(at);
         Fate::Kept
     }
@@ -339,8 +343,7 @@ impl Book {
             match call.life {
                 Life::Live if now - call.entry_us >= MARK_US && !full => {
                     let mark = Record::Mark { at_us: now };
-                    self.spool_bytes +=
-                        append(&mut call.pending, &mut call.pending_us, &mark, now - DUE_US);
+                    self.spool_bytes += append(&mut call.pending, &mark);
                     call.entry_us = now;
                 }
                 Life::Live | Life::Ended => {}
@@ -353,12 +356,7 @@ impl Book {
                         self.spool_bytes += call.tell_loss(loss, &mut self.notices);
                     }
                     let closed = Record::Closed { at_us };
-                    self.spool_bytes += append(
-                        &mut call.pending,
-                        &mut call.pending_us,
-                        &closed,
-                        now - DUE_US,
-                    );
+                    self.spool_bytes += append(&mut call.pending, &closed);
                     call.life = Life::Ended;
                     ended.extend(call.slots.drain(..).map(|slot| (slot, place)));
                 }
@@ -369,11 +367,8 @@ impl Book {
         }
     }
 
-    /// Take out what is to be written: when a call is due, all calls are, so that they share one write.
-    pub(super) fn due(&mut self, now: i64, batch: &mut Vec<Job>) {
-        if !self.calls.iter().flatten().any(|call| call.is_due(now)) {
-            return;
-        }
+    /// Take out what is to be written.
+    pub(super) fn due(&mut self, batch: &mut Vec<Job>) {
         for (place, call) in self.calls.iter_mut().enumerate() {
             if let Some(call) = call {
                 batch.extend(call.take(place));
@@ -404,12 +399,16 @@ impl Book {
         if bytes.capacity() > BUFFER_KEEP_BYTES {
             bytes = Vec::with_capacity(BUFFER_BYTES);
         }
+        // What was just written is in the processor's cache, the other is not.
+        if call.pending.is_empty() {
+            std::mem::swap(&mut call.pending, &mut bytes);
+        }
         call.buffer = Buffer::Home(bytes);
         if job.last {
             let header = call.header;
             self.by_id.remove(&header.call);
             *slot = None;
-            self.notices.push(Notice::Complete(header));
+            self.notices.push(Notice::Complete(header, job.pieces));
         }
         job.error
     }
@@ -421,17 +420,6 @@ impl Book {
 }
 
 impl Call {
-    fn is_due(&self, now: i64) -> bool {
-        match &self.buffer {
-            Buffer::Away => false,
-            Buffer::Back(_) => true,
-            Buffer::Home(_) => {
-                let waits = !self.pending.is_empty();
-                waits && (now - self.pending_us >= DUE_US || self.pending.len() >= DUE_BYTES)
-            }
-        }
-    }
-
     fn take(&mut self, place: usize) -> Option<Job> {
         let bytes = match std::mem::replace(&mut self.buffer, Buffer::Away) {
             Buffer::Away => return None,
@@ -452,6 +440,7 @@ impl Call {
             last: self.life == Life::Ended && self.pending.is_empty(),
             bytes,
             written: false,
+            pieces: Pieces::default(),
             error: None,
         })
     }
@@ -468,16 +457,13 @@ impl Call {
             from_us: loss.from_us,
             to_us: loss.to_us,
         };
-        append(&mut self.pending, &mut self.pending_us, &record, loss.to_us)
+        append(&mut self.pending, &record)
     }
 }
 
 /// Append a record to what waits; gives the bytes it took.
-fn append(pending: &mut Vec<u8>, pending_us: &mut i64, record: &Record<'_>, at_us: i64) -> usize {
+fn append(pending: &mut Vec<u8>, record: &Record<'_>) -> usize {
     let before = pending.len();
-    if before == 0 {
-        *pending_us = at_us;
-    }
     // While the disk is away the buffer grows by a quarter, not by doubling: the spool's bound is in bytes kept.
     if pending.capacity() - before < capture::RECORD_BYTES_MAX {
         pending.reserve_exact((before / 4).max(BUFFER_BYTES));
@@ -532,9 +518,9 @@ mod tests {
     struct Files(BTreeMap<CallId, Vec<u8>>);
 
     impl Files {
-        fn write(&mut self, book: &mut Book, now: i64) {
+        fn write(&mut self, book: &mut Book) {
             let mut batch = Vec::new();
-            book.due(now, &mut batch);
+            book.due(&mut batch);
             for mut job in batch {
                 let file = self.0.entry(job.call).or_default();
                 assert_eq!(file.len() as u64, job.offset, "no hole, nothing twice");
@@ -567,13 +553,13 @@ mod tests {
             assert!(book.start(h, 0));
             assert!(!book.start(h, 0), "only once");
         }
-        book.track(a.call, 5, "caller", 0);
-        book.track(b.call, 6, "caller", 0);
+        book.track(a.call, 5, "caller");
+        book.track(b.call, 6, "caller");
         assert_eq!(book.frame(&frame(5, 10)), Fate::Kept);
-        book.track(b.call, 5, "seat-801", 20);
+        book.track(b.call, 5, "seat-801");
         assert_eq!(book.frame(&frame(5, 30)), Fate::Kept);
         assert_eq!(book.frame(&frame(6, 30)), Fate::Kept);
-        book.track(a.call, 6, "caller@2", 35);
+        book.track(a.call, 6, "caller@2");
         assert_eq!(book.frame(&frame(6, 36)), Fate::Kept);
         assert!(book.untrack(a.call, 6));
         assert_eq!(book.frame(&frame(6, 38)), Fate::Kept);
@@ -584,14 +570,17 @@ mod tests {
         }
         assert_eq!(book.frame(&frame(5, 50)), Fate::Kept);
         let mut files = Files::default();
-        files.write(&mut book, 1_000_000);
+        files.write(&mut book);
         assert_eq!(files.frames(a.call), [(0, 5), (0, 5), (1, 6)]);
         assert_eq!(
             files.frames(b.call),
             [(1, 5), (0, 6), (0, 6), (0, 6), (1, 5)]
         );
         assert_eq!(book.open_calls(), 1);
-        assert!(book.notices.contains(&Notice::Complete(a)));
+        assert!(
+            book.notices
+                .contains(&Notice::Complete(a, Pieces::default()))
+        );
     }
 
     #[test]
@@ -599,15 +588,15 @@ mod tests {
         let mut book = Book::new(1 << 20);
         let h = header(1);
         book.start(h, 0);
-        book.track(h.call, 1, "caller", 0);
-        book.track(h.call, 2, "seat-801", 0);
-        book.track(h.call, 3, "seat-802", 0);
-        book.track(h.call, 4, "seat-801", 0);
+        book.track(h.call, 1, "caller");
+        book.track(h.call, 2, "seat-801");
+        book.track(h.call, 3, "seat-802");
+        book.track(h.call, 4, "seat-801");
         for slot in 1..=4 {
             book.frame(&frame(slot, 10));
         }
         let mut files = Files::default();
-        files.write(&mut book, 1_000_000);
+        files.write(&mut book);
         assert_eq!(files.frames(h.call), [(0, 1), (1, 2), (2, 3), (1, 4)]);
     }
 
@@ -616,7 +605,7 @@ mod tests {
         let mut book = Book::new(1 << 20);
         let h = header(1);
         book.start(h, 0);
-        book.track(h.call, 1, "caller", 0);
+        book.track(h.call, 1, "caller");
         book.close(h.call, 5);
         book.tick(10);
         assert_eq!(book.frame(&frame(1, 10)), Fate::Kept, "late, but in time");
@@ -625,7 +614,7 @@ mod tests {
         assert_eq!(book.frame(&frame(1, 40)), Fate::Unknown);
         assert!(!book.close(header(2).call, 0));
         let mut files = Files::default();
-        files.write(&mut book, 1_000_000);
+        files.write(&mut book);
         assert_eq!((book.open_calls(), book.spool_bytes()), (0, 0));
         assert!(book.start(h, 50), "the same id may come again");
     }
@@ -637,7 +626,7 @@ mod tests {
         book.start(h, 0);
         for n in 0..=TRACKS_MAX {
             let role = format!("guest{n}");
-            book.track(h.call, n as u32, &format!("{role}-1"), 0);
+            book.track(h.call, n as u32, &format!("{role}-1"));
         }
         let told = |n: &&Notice| matches!(n, Notice::TooManyTracks { .. });
         assert_eq!(book.notices.iter().filter(told).count(), 1);
@@ -649,23 +638,23 @@ mod tests {
         let mut book = Book::new(1 << 20);
         let h = header(1);
         book.start(h, 0);
-        book.track(h.call, 1, "caller", 0);
+        book.track(h.call, 1, "caller");
         book.frame(&frame(1, 0));
         let mut batch = Vec::new();
-        book.due(100_000, &mut batch);
+        book.due(&mut batch);
         book.frame(&frame(1, 0));
         let mut more = Vec::new();
-        book.due(300_000, &mut more);
+        book.due(&mut more);
         assert!(more.is_empty(), "one write at a time per call");
         let mut job = batch.remove(0);
         let whole = job.bytes.len();
         job.error = Some(std::io::ErrorKind::StorageFull.into());
         assert!(book.took(job).is_some());
-        book.due(300_000, &mut more);
+        book.due(&mut more);
         assert_eq!((more[0].offset, more[0].bytes.len()), (0, whole));
         more[0].written = true;
         book.took(more.remove(0));
-        book.due(500_000, &mut more);
+        book.due(&mut more);
         assert_eq!(more[0].offset, whole as u64);
     }
 }

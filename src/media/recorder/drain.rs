@@ -1,8 +1,8 @@
-//! The recorder's own thread: empties the rings every 48 ms, hands the writer a batch, tells the switch. It touches
+//! The recorder's own thread: empties the rings every 96 ms, hands the writer a batch, tells the switch. It touches
 //! no file, so nothing that a disk does can keep it from the rings.
 //!
 //! ```text
-//! pass: controls -> rings -> replies of the writer -> marks and ends -> next batch (when none is away)
+//! pass: replies of the writer -> controls -> rings -> marks and ends -> next batch (when none is away)
 //!       -> results of the sealer -> jobs for it -> alarms -> events;  then sleep, unless it shall stop
 //! ```
 //! A panic costs what the pass was doing, raises recording.failed, and the next pass goes on.
@@ -18,7 +18,7 @@ use std::time::Duration;
 use super::book::{Book, Fate, Job, Notice, ids};
 use super::health::{Health, Signs};
 use super::seal::Sealing;
-use super::{RecorderOptions, Shared, capture_dir, capture_name};
+use super::{Closed, RecorderOptions, Shared, capture_dir, capture_name};
 use crate::clock::Clock;
 use crate::id::{CallId, RecordingId};
 use crate::limits::CALLS_MAX;
@@ -27,8 +27,8 @@ use crate::media::tap::{TapControl, TapReceiver};
 use crate::switch::{InputKind, RecordingEvent};
 use crate::time::Timestamp;
 
-/// A call is written every second pass.
-const PASS: Duration = Duration::from_millis(48);
+/// So long audio waits at most before it is on its way to the disk.
+const PASS: Duration = Duration::from_millis(96);
 /// Pace of passes while stopping.
 const PASS_STOPPING: Duration = Duration::from_millis(5);
 /// Writes that the disk refused are tried again after this.
@@ -45,7 +45,7 @@ pub(super) struct Parts {
     pub(super) controls: Receiver<TapControl>,
     pub(super) batches: SyncSender<Vec<Job>>,
     pub(super) replies: Receiver<Vec<Job>>,
-    pub(super) jobs: SyncSender<PathBuf>,
+    pub(super) jobs: SyncSender<Closed>,
     pub(super) results: Receiver<Sealing>,
     /// Captures that the sealer has already.
     pub(super) sealing: usize,
@@ -65,7 +65,7 @@ pub(super) struct Drain {
     seal_error: Option<String>,
     /// What was lost in this pass.
     loss: Option<String>,
-    to_seal: VecDeque<PathBuf>,
+    to_seal: VecDeque<Closed>,
     outbox: VecDeque<InputKind>,
 }
 
@@ -117,9 +117,9 @@ impl Drain {
     }
 
     fn pass(&mut self, now: i64) {
+        self.take_replies(now);
         self.take_controls(now);
         self.take_frames(now);
-        self.take_replies(now);
         self.book.tick(now);
         self.send_batch(now);
         self.take_notices();
@@ -149,7 +149,7 @@ impl Drain {
                     },
                     now,
                 ),
-                TapControl::Track { call, slot, name } => self.book.track(*call, *slot, name, now),
+                TapControl::Track { call, slot, name } => self.book.track(*call, *slot, name),
                 TapControl::Untrack { call, slot } => self.book.untrack(*call, *slot),
                 TapControl::Close { call, at_us } => self.book.close(*call, *at_us),
             };
@@ -216,7 +216,7 @@ impl Drain {
             return;
         }
         let mut batch = std::mem::take(&mut self.batch);
-        self.book.due(now, &mut batch);
+        self.book.due(&mut batch);
         if batch.is_empty() {
             self.batch = batch;
             return;
@@ -255,10 +255,10 @@ impl Drain {
                     let detail = format!("{party} is not recorded: the call has no track left");
                     self.failed(ids(&header), detail);
                 }
-                Notice::Complete(header) => {
+                Notice::Complete(header, pieces) => {
                     let name = capture_name(header.call, header.recording);
-                    self.to_seal
-                        .push_back(capture_dir(&self.parts.dir).join(name));
+                    let path = capture_dir(&self.parts.dir).join(name);
+                    self.to_seal.push_back(Closed { path, pieces });
                 }
             }
         }
@@ -295,15 +295,15 @@ impl Drain {
     }
 
     fn send_seals(&mut self) {
-        while let Some(path) = self.to_seal.pop_front() {
-            match self.parts.jobs.try_send(path) {
+        while let Some(closed) = self.to_seal.pop_front() {
+            match self.parts.jobs.try_send(closed) {
                 Ok(()) => self.parts.sealing += 1,
-                Err(TrySendError::Full(path)) => {
-                    self.to_seal.push_front(path);
+                Err(TrySendError::Full(closed)) => {
+                    self.to_seal.push_front(closed);
                     return;
                 }
-                Err(TrySendError::Disconnected(path)) => {
-                    self.to_seal.push_front(path);
+                Err(TrySendError::Disconnected(closed)) => {
+                    self.to_seal.push_front(closed);
                     self.seal_error = Some(String::from("the sealing thread is gone; restart"));
                     return;
                 }

@@ -1,6 +1,6 @@
-//! The audio log: what the captures got in the last seconds, one after the other in one file, so that audio is
-//! with the operating system within 0.1 s for one write a pass, however many calls. The captures themselves are
-//! written in large pieces, seconds later; after a kill the log says what they lack.
+//! The audio log: what the captures get, one after the other in one file, so that audio is with the operating system
+//! within 0.1 s for one write a pass, however many calls. A call of some minutes is sealed from the logs that have its
+//! pieces; after a kill they say what its capture lacks.
 //!
 //! Owns the bytes of the log and what is made of them. Refuses to know calls' lives, threads and memory.
 //!
@@ -29,6 +29,10 @@ pub(super) const PIECE_BYTES_MAX: usize = 64 * 1024;
 /// Read at once when the log is said again.
 const READ_BYTES: usize = 256 * 1024;
 
+/// A log, by its name: microseconds since 1970 when it was begun. A later one is greater.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct LogId(pub(super) i64);
+
 /// Where a piece belongs.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -39,14 +43,21 @@ pub(super) struct Place {
 
 /// Append one piece; `bytes` are at most [`PIECE_BYTES_MAX`].
 pub(super) fn put(out: &mut Vec<u8>, place: &Place, bytes: &[u8]) {
-    let from = out.len();
-    out.extend_from_slice(&MAGIC);
-    out.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
-    out.extend_from_slice(place.call.0.as_bytes());
-    out.extend_from_slice(place.recording.0.as_bytes());
-    out.extend_from_slice(&place.offset.to_le_bytes());
-    let check = out.get(from..).map_or(0, capture::check);
-    out.extend_from_slice(&check.to_le_bytes());
+    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let fields: [&[u8]; 5] = [
+        &MAGIC,
+        &len,
+        place.call.0.as_bytes(),
+        place.recording.0.as_bytes(),
+        &place.offset.to_le_bytes(),
+    ];
+    // Checked where the processor has it at hand, as an audio record is.
+    let mut head = [0; HEAD_BYTES - 4];
+    for (place, byte) in head.iter_mut().zip(fields.into_iter().flatten()) {
+        *place = *byte;
+    }
+    out.extend_from_slice(&head);
+    out.extend_from_slice(&capture::check(&head).to_le_bytes());
     out.extend_from_slice(bytes);
 }
 
@@ -117,8 +128,8 @@ pub(super) fn log_dir(dir: &Path) -> PathBuf {
     dir.join("log")
 }
 
-pub(super) fn log_path(dir: &Path, now_us: i64) -> PathBuf {
-    log_dir(dir).join(format!("{now_us:020}.log"))
+pub(super) fn log_path(dir: &Path, log: LogId) -> PathBuf {
+    log_dir(dir).join(format!("{:020}.log", log.0))
 }
 
 /// The logs that a process left behind, oldest first.
@@ -247,7 +258,7 @@ mod tests {
 
     fn keep(dir: &Path, bytes: &[u8]) -> Vec<PathBuf> {
         std::fs::create_dir_all(log_dir(dir)).unwrap();
-        std::fs::write(log_path(dir, 7), bytes).unwrap();
+        std::fs::write(log_path(dir, LogId(7)), bytes).unwrap();
         left(&SystemDisk, dir).unwrap()
     }
 

@@ -6,8 +6,8 @@
 //! docs/adr/0006-recording.md.
 //!
 //! ```text
-//! workers --ring each--> recorder (every 48 ms) --batch--> recorder-disk    appends <dir>/log/<us>.log, and in pieces
-//!                           |                                                 <dir>/open/<call>_<recording>.cap
+//! workers --ring each--> recorder (every 96 ms) --batch--> recorder-disk    appends <dir>/log/<us>.log, makes and for
+//!                           |                                                 long calls fills <dir>/open/<call>_<recording>.cap
 //! plane --TapControl-->     |   ^------done------'
 //!                           +--closed calls--> recorder-seal   writes <dir>/yyyy/mm/dd/<call>_<recording>.wav, syncs
 //!                           '--events: Recording{Started | Sealed | Failed}, Alarm{recording.late | recording.failed}
@@ -17,7 +17,9 @@ mod book;
 pub mod disk;
 mod drain;
 mod health;
+mod ledger;
 mod log;
+mod pieces;
 mod render;
 mod seal;
 mod write;
@@ -26,7 +28,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -37,13 +39,15 @@ use crate::id::{CallId, RecordingId};
 use crate::switch::{InputKind, SealedRecording};
 use crate::time::{Millis, Timestamp};
 use disk::{Disk, SystemDisk};
+use ledger::Ledger;
+use pieces::Pieces;
 pub use render::SealError;
 pub use seal::{RepairReport, repair};
 
 /// Audio that may wait in memory while the disk takes no writes: 10 minutes of 26 recorded two-party calls, 2 of
 /// 120. Taken only when needed. Past it audio is lost, noted and alarmed.
 pub const SPOOL_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// Controls waiting for the recorder, which reads them every 48 ms.
+/// Controls waiting for the recorder, which reads them every 96 ms.
 const CONTROLS_MAX: usize = 8192;
 
 /// Why the recorder does not run. A bad disk is no reason: it starts and alarms.
@@ -105,26 +109,14 @@ struct Shared {
     /// The recorder is late: the sealer should see whether the disk is well.
     probe_wanted: AtomicBool,
     sync_error: Mutex<Option<String>>,
-    /// Logs of which nothing is held any more: to be removed after the next sync.
-    retired: Mutex<Vec<PathBuf>>,
+    ledger: Mutex<Ledger>,
     /// Microseconds since 1970 by which to be gone; 0 = run.
     stop_by_us: AtomicI64,
 }
 
 impl Shared {
-    fn retire(&self, logs: impl Iterator<Item = PathBuf>) {
-        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        retired.extend(logs);
-    }
-
-    fn has_retired(&self) -> bool {
-        let retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        !retired.is_empty()
-    }
-
-    fn retired(&self) -> Vec<PathBuf> {
-        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *retired)
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note_sync(&self, error: Option<std::io::Error>) {
@@ -199,7 +191,10 @@ impl Recorder {
             shared.note_sync(Some(e));
             (Vec::new(), Vec::new())
         });
-        let waiting: VecDeque<_> = captures.into_iter().map(|path| (0, path)).collect();
+        let waiting: VecDeque<_> = captures
+            .into_iter()
+            .map(|path| (0, Closed::whole(path)))
+            .collect();
         let writer = write::Writer::new(
             Arc::clone(&disk),
             dir.to_owned(),
@@ -293,6 +288,22 @@ fn spawn(
         .name(name.to_owned())
         .spawn(run)
         .map_err(|source| RecorderError::Thread { name, source })
+}
+
+/// A capture that nobody writes any more: the sealer's.
+#[derive(Debug)]
+struct Closed {
+    path: PathBuf,
+    /// What of it lies in logs.
+    pieces: Pieces,
+}
+
+impl Closed {
+    /// All of it is in its own file.
+    fn whole(path: PathBuf) -> Self {
+        let pieces = Pieces::default();
+        Self { path, pieces }
+    }
 }
 
 /// Where captures live. One flat directory, so that a start after a kill has one place to look.

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::Closed;
 use super::disk::{Disk, DiskFile, OpenMode, write_all_at};
+use super::pieces::PiecedCapture;
 use crate::id::{CallId, RecordingId};
 use crate::media::capture::{self, Audio, CaptureError, Header, Record, TRACKS_MAX, Taken};
 use crate::media::session::Codec;
@@ -71,9 +73,9 @@ pub(super) enum Step {
 
 impl Render {
     /// Open a capture of the recordings directory `dir`.
-    pub(super) fn open(disk: &dyn Disk, dir: &Path, capture: &Path) -> Result<Self, SealError> {
-        let file = disk
-            .open(capture, OpenMode::Read)
+    pub(super) fn open(disk: &dyn Disk, dir: &Path, closed: &Closed) -> Result<Self, SealError> {
+        let capture = closed.path.as_path();
+        let file = PiecedCapture::open(disk, dir, capture, &closed.pieces)
             .map_err(|e| failed("open", capture, e))?;
         let mut records = Records::new(file);
         records.fill().map_err(|e| failed("read", capture, e))?;
@@ -178,8 +180,8 @@ fn failed(step: &'static str, path: &Path, source: io::Error) -> SealError {
 
 /// Reads records off a capture, a piece at a time.
 struct Records {
-    file: Box<dyn DiskFile>,
-    /// Offset in the file of the end of `buffer`.
+    file: PiecedCapture,
+    /// Offset in the capture of the end of `buffer`.
     offset: u64,
     buffer: Vec<u8>,
     used: usize,
@@ -187,7 +189,7 @@ struct Records {
 }
 
 impl Records {
-    fn new(file: Box<dyn DiskFile>) -> Self {
+    fn new(file: PiecedCapture) -> Self {
         Self {
             file,
             offset: 0,

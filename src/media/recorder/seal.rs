@@ -16,9 +16,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use super::disk::{Disk, SystemDisk};
-use super::log;
+use super::log::{self, LogId};
+use super::pieces::PiecedCapture;
 use super::render::{Render, SealError, Step};
-use super::{Shared, capture_dir};
+use super::{Closed, Shared, capture_dir};
 use crate::clock::Clock;
 use crate::id::{CallId, RecordingId};
 use crate::switch::SealedRecording;
@@ -44,10 +45,10 @@ pub(super) struct Sealer {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) dir: PathBuf,
     pub(super) shared: Arc<Shared>,
-    pub(super) jobs: Receiver<PathBuf>,
+    pub(super) jobs: Receiver<Closed>,
     pub(super) results: SyncSender<Sealing>,
     /// Captures left by an earlier process, and those the disk refused; with the time from which to try.
-    pub(super) waiting: VecDeque<(i64, PathBuf)>,
+    pub(super) waiting: VecDeque<(i64, Closed)>,
     /// Logs left by an earlier process; its captures wait until they have what these hold of them.
     pub(super) logs: Vec<PathBuf>,
     /// From when to try that.
@@ -60,23 +61,23 @@ impl Sealer {
         be_nice();
         let mut synced_us = 0;
         let mut synced_bytes = 0;
-        let mut current: Option<(PathBuf, Render)> = None;
+        let mut current: Option<(Closed, Render)> = None;
         loop {
             let now = Clock::process().now().as_micros();
             let written = self.shared.bytes_written.load(Ordering::Relaxed);
             let dirty = written != synced_bytes
                 || self.shared.probe_wanted.load(Ordering::Relaxed)
-                || self.shared.has_retired();
+                || self.shared.ledger().waits();
             if dirty && now - synced_us >= SYNC_US {
                 self.sync();
                 synced_bytes = written;
                 synced_us = Clock::process().now().as_micros();
             }
             let told = match current.take() {
-                Some((path, render)) => self.step(path, render, &mut current),
+                Some((closed, render)) => self.step(closed, render, &mut current),
                 None if !self.logs.is_empty() && now >= self.logs_from_us => self.say_logs(now),
                 None => match self.next(now) {
-                    Ok(Some(path)) => self.open(path, &mut current),
+                    Ok(Some(closed)) => self.open(closed, &mut current),
                     Ok(None) => None,
                     Err(RecorderGone) => return,
                 },
@@ -90,14 +91,14 @@ impl Sealer {
     }
 
     /// The next capture to seal, after waiting a little for one.
-    fn next(&mut self, now: i64) -> Result<Option<PathBuf>, RecorderGone> {
+    fn next(&mut self, now: i64) -> Result<Option<Closed>, RecorderGone> {
         if self.logs.is_empty()
             && let Some(at) = self.waiting.iter().position(|(from, _)| *from <= now)
         {
-            return Ok(self.waiting.remove(at).map(|(_, path)| path));
+            return Ok(self.waiting.remove(at).map(|(_, closed)| closed));
         }
         match self.jobs.recv_timeout(Duration::from_millis(250)) {
-            Ok(path) => Ok(Some(path)),
+            Ok(closed) => Ok(Some(closed)),
             Err(RecvTimeoutError::Timeout) => Ok(None),
             Err(RecvTimeoutError::Disconnected) => Err(RecorderGone),
         }
@@ -118,72 +119,88 @@ impl Sealer {
         }
     }
 
-    fn open(&mut self, path: PathBuf, current: &mut Option<(PathBuf, Render)>) -> Option<Sealing> {
-        let opened = self.guarded(|s| Render::open(&*s.disk, &s.dir, &path));
+    fn open(&mut self, closed: Closed, current: &mut Option<(Closed, Render)>) -> Option<Sealing> {
+        let opened = self.guarded(|s| Render::open(&*s.disk, &s.dir, &closed));
         match opened {
             Ok(render) => {
-                *current = Some((path, render));
+                *current = Some((closed, render));
                 None
             }
-            Err(e) => Some(self.refused(path, None, e)),
+            Err(e) => Some(self.refused(closed, None, e)),
         }
     }
 
     fn step(
         &mut self,
-        path: PathBuf,
+        closed: Closed,
         mut render: Render,
-        current: &mut Option<(PathBuf, Render)>,
+        current: &mut Option<(Closed, Render)>,
     ) -> Option<Sealing> {
         let step = self.guarded(|s| {
-            catch_unwind(AssertUnwindSafe(|| render.step(&*s.disk)))
-                .unwrap_or_else(|_| Err(SealError::Fault { path: path.clone() }))
+            catch_unwind(AssertUnwindSafe(|| render.step(&*s.disk))).unwrap_or_else(|_| {
+                let path = closed.path.clone();
+                Err(SealError::Fault { path })
+            })
         });
         match step {
             Ok(Step::More) => {
-                *current = Some((path, render));
+                *current = Some((closed, render));
                 None
             }
             Ok(Step::Sealed(call, sealed)) => Some(Sealing::Done(call, sealed)),
             Err(e) => {
                 let header = render.header();
-                Some(self.refused(path, Some((header.call, header.recording)), e))
+                Some(self.refused(closed, Some((header.call, header.recording)), e))
             }
         }
     }
 
     fn refused(
         &mut self,
-        path: PathBuf,
+        closed: Closed,
         whose: Option<(CallId, RecordingId)>,
         error: SealError,
     ) -> Sealing {
         match &error {
             SealError::Disk { .. } => {
                 let from = Clock::process().now().as_micros() + RETRY_US;
-                self.waiting.push_back((from, path));
+                self.waiting.push_back((from, closed));
                 Sealing::Delayed(error)
             }
             SealError::Capture { .. } | SealError::Fault { .. } => {
-                self.guarded(|s| set_aside(&*s.disk, &path));
+                self.guarded(|s| set_aside(&*s.disk, &s.dir, &closed));
                 Sealing::Broken(whose, error)
             }
         }
     }
 
-    /// Make what was written durable; then logs whose audio is in the captures can go. Also finds out whether a broken disk is well again.
+    /// Make what was written durable; then logs that no capture needs can go. Also finds out whether a broken disk is
+    /// well again.
     fn sync(&mut self) {
         let done = self.guarded(|s| {
-            let retired = s.shared.retired();
-            let synced = (s.disk.create_dirs(&capture_dir(&s.dir)))
-                .and_then(|()| s.disk.sync(&s.dir))
-                .and_then(|()| retired.iter().try_for_each(|log| s.disk.remove(log)));
+            s.disk.create_dirs(&capture_dir(&s.dir))?;
+            let free = s.free_logs()?;
+            let synced = (s.disk.sync(&s.dir)).and_then(|()| {
+                let mut logs = free.iter().map(|log| log::log_path(&s.dir, *log));
+                logs.try_for_each(|log| s.disk.remove(&log))
+            });
             if synced.is_err() {
-                s.shared.retire(retired.into_iter());
+                s.shared.ledger().keep(free);
             }
             synced
         });
         self.shared.note_sync(done.err());
+    }
+
+    /// The logs that nobody needs any more.
+    fn free_logs(&self) -> std::io::Result<Vec<LogId>> {
+        if !self.shared.ledger().waits() {
+            return Ok(Vec::new());
+        }
+        let mut gone = self.shared.ledger().closed();
+        let there = unsealed(&*self.disk, &self.dir)?;
+        gone.retain(|capture| !there.contains(capture));
+        Ok(self.shared.ledger().free(&gone))
     }
 
     /// Run something that may block, so that the recorder sees when it does.
@@ -208,9 +225,13 @@ fn log_error(dir: &Path, source: std::io::Error) -> SealError {
     }
 }
 
-/// A file that is no capture keeps nobody from starting; a person may look at it.
-fn set_aside(disk: &dyn Disk, path: &Path) {
-    if let Err(e) = disk.rename(path, &path.with_extension("bad")) {
+/// A file that is no capture keeps nobody from starting; a person may look at it, with all that logs have of it.
+fn set_aside(disk: &dyn Disk, dir: &Path, closed: &Closed) {
+    let path = closed.path.as_path();
+    let done = PiecedCapture::open(disk, dir, path, &closed.pieces)
+        .and_then(|capture| capture.settle(disk, path))
+        .and_then(|()| disk.rename(path, &path.with_extension("bad")));
+    if let Err(e) = done {
         tracing::warn!(path = %path.display(), error = %e, "broken capture cannot be set aside");
     }
 }
@@ -262,11 +283,12 @@ pub fn repair(dir: &Path) -> RepairReport {
         }
     };
     for path in paths {
-        match repair_one(&disk, dir, &path) {
+        let closed = Closed::whole(path);
+        match repair_one(&disk, dir, &closed) {
             Ok(sealed) => report.sealed.push(sealed),
             Err(error) => {
                 if matches!(error, SealError::Capture { .. }) {
-                    set_aside(&disk, &path);
+                    set_aside(&disk, dir, &closed);
                 }
                 report.failed.push(error);
             }
@@ -278,9 +300,9 @@ pub fn repair(dir: &Path) -> RepairReport {
 fn repair_one(
     disk: &dyn Disk,
     dir: &Path,
-    path: &Path,
+    closed: &Closed,
 ) -> Result<(CallId, SealedRecording), SealError> {
-    let mut render = Render::open(disk, dir, path)?;
+    let mut render = Render::open(disk, dir, closed)?;
     loop {
         match render.step(disk)? {
             Step::More => {}

@@ -2,36 +2,32 @@
 //! became of each job; when the disk stalls it stalls, and the recorder goes on collecting.
 //!
 //! ```text
-//! batch -> all of it in one write to the log, and held per call;  held full, or the call's last: into its capture
-//! log of LOG_BYTES, or no call left: the next log; what is held of the old one goes into captures, a few per batch
-//! old log without anything held: retired;  the sealer removes it after its next sync
+//! batch -> all of it in one write to the log; per call it is noted where
+//! log of LOG_BYTES, or no call left: the next log
+//! more than LOGS_LEFT: what open captures have in the oldest goes into their files, a few captures per batch
+//! old log that nobody needs (ledger): the sealer removes it after its next sync
 //! ```
 //! A log that cannot be written is left, and the batch goes into the captures themselves.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender};
 
 use super::book::Job;
 use super::disk::{Disk, DiskFile, OpenMode, write_all_at};
-use super::log::{self, PIECE_BYTES_MAX, Place};
-use super::{Shared, capture_dir};
+use super::log::{self, LogId, PIECE_BYTES_MAX, Place};
+use super::pieces::{Piece, Pieces};
+use super::{Shared, capture_dir, capture_name};
 use crate::clock::Clock;
-use crate::id::CallId;
 
-/// Held per call before it goes into its capture: 3.4 s of two parties.
-const HELD_BYTES: usize = PIECE_BYTES_MAX;
-/// Memory for it: the pass that fills it comes on top.
-const HELD_CAPACITY: usize = HELD_BYTES + HELD_BYTES / 4;
-/// Calls fill their room at different times, so that not all are written in the same pass.
-const STEPS: usize = 16;
 /// A log is left for the next at this size: 14 s of 120 two-party calls, half an hour of one.
 const LOG_BYTES: u64 = 32 * 1024 * 1024;
-/// Captures brought up to date per batch so that an old log can go.
+/// So many logs wait for the end of the calls they have pieces of: with the one being written 110 s of 120 calls.
+const LOGS_LEFT: usize = 7;
+/// Captures brought up to date per batch so that the oldest log can go.
 const STRAGGLERS: usize = 4;
 
 pub(super) struct Writer {
@@ -40,23 +36,23 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     batches: Receiver<Vec<Job>>,
     replies: SyncSender<Vec<Job>>,
-    captures: BTreeMap<CallId, Capture>,
+    /// The open captures, each at its job's place.
+    captures: Vec<Option<Capture>>,
     log: Option<Log>,
-    /// Left logs, with their number, of which something may still be held.
-    old: Vec<(u64, PathBuf)>,
-    /// Number of the next log.
-    next: u64,
     /// See [`LOG_BYTES`].
     log_bytes: u64,
-    /// What goes into the log in this pass.
+    /// What goes into the log in this pass, and of which job what begins where in it.
     out: Vec<u8>,
-    opened: usize,
+    logged: Vec<(usize, u64)>,
+    /// Bytes of all jobs that are on the disk.
+    written: u64,
+    /// Whether the ledger knows which logs the open captures need.
+    told: bool,
 }
 
 /// The log that is being written.
 struct Log {
-    number: u64,
-    path: PathBuf,
+    id: LogId,
     file: Box<dyn DiskFile>,
     end: u64,
 }
@@ -64,31 +60,7 @@ struct Log {
 /// An open capture.
 struct Capture {
     file: Box<dyn DiskFile>,
-    /// Where `held` goes in the file.
-    offset: u64,
-    held: Vec<u8>,
-    /// `held` goes into the file before it is longer than this.
-    room: usize,
-    /// Number of the log that has the first of `held`.
-    log: u64,
-}
-
-impl Capture {
-    /// Write what is held, and `more` behind it.
-    fn settle(&mut self, more: &[u8]) -> io::Result<()> {
-        let held = self.held.len();
-        self.held.extend_from_slice(more);
-        let written = write_all_at(&*self.file, &self.held, self.offset);
-        if written.is_ok() {
-            self.offset += self.held.len() as u64;
-            self.held.clear();
-            self.held.shrink_to(HELD_CAPACITY);
-            self.room = HELD_BYTES;
-        } else {
-            self.held.truncate(held);
-        }
-        written
-    }
+    pieces: Pieces,
 }
 
 impl Writer {
@@ -105,13 +77,13 @@ impl Writer {
             shared,
             batches,
             replies,
-            captures: BTreeMap::new(),
+            captures: Vec::new(),
             log: None,
-            old: Vec::new(),
-            next: 0,
             log_bytes: LOG_BYTES,
             out: Vec::new(),
-            opened: 0,
+            logged: Vec::new(),
+            written: 0,
+            told: true,
         }
     }
 
@@ -120,6 +92,8 @@ impl Writer {
         while let Ok(mut batch) = self.batches.recv() {
             self.write(&mut batch);
             self.turn();
+            let shared = &self.shared;
+            shared.bytes_written.store(self.written, Ordering::Relaxed);
             if self.replies.send(batch).is_err() {
                 return;
             }
@@ -128,60 +102,80 @@ impl Writer {
 
     fn write(&mut self, batch: &mut [Job]) {
         self.out.clear();
-        let mut logged = Vec::with_capacity(batch.len());
+        self.logged.clear();
         for (n, job) in batch.iter_mut().enumerate() {
             let end = self.out.len();
             match guarded(|| self.take(job)) {
                 Ok(true) => self.note(job),
-                Ok(false) => logged.push(n),
+                Ok(false) => {
+                    let at = self.out.len() - job.bytes.len();
+                    self.logged.push((n, at as u64));
+                }
                 Err(error) => {
                     self.out.truncate(end);
                     job.error = Some(error);
                 }
             }
         }
-        if logged.is_empty() {
+        if self.logged.is_empty() {
             return;
         }
         let log = guarded(|| self.write_log());
         if log.is_err() {
             self.leave_log();
         }
-        for n in logged {
-            let Some(job) = batch.get_mut(n) else {
+        let logged = std::mem::take(&mut self.logged);
+        for (n, at) in &logged {
+            let Some(job) = batch.get_mut(*n) else {
                 continue;
             };
-            let done = guarded(|| self.keep(job, log.as_ref().ok().copied()));
+            let done = match &log {
+                Ok((log, from)) => {
+                    self.keep(job, *log, from + at);
+                    Ok(())
+                }
+                Err(_) => guarded(|| self.write_capture(job)),
+            };
             match done {
                 Ok(()) => self.note(job),
                 Err(error) => job.error = Some(error),
             }
         }
+        self.logged = logged;
     }
 
     fn note(&mut self, job: &mut Job) {
         job.written = true;
-        let bytes = job.bytes.len() as u64;
-        self.shared
-            .bytes_written
-            .fetch_add(bytes, Ordering::Relaxed);
-        if job.last {
-            self.captures.remove(&job.call);
+        self.written += job.bytes.len() as u64;
+        if !job.last {
+            return;
         }
+        let Some(capture) = self.captures.get_mut(job.place).and_then(Option::take) else {
+            return;
+        };
+        if let Some(oldest) = capture.pieces.oldest() {
+            let name = capture_name(job.call, job.recording);
+            let path = capture_dir(&self.dir).join(name);
+            self.shared.ledger().close(path, oldest);
+        }
+        job.pieces = capture.pieces;
+        self.told = false;
     }
 
-    /// Write a job into its capture when it fills the call's room or is the last (true); else put it with what goes
-    /// into the log.
+    /// Open the capture of a job that is its first. One too long for a piece is written into it (true); others are put
+    /// with what goes into the log.
     fn take(&mut self, job: &Job) -> io::Result<bool> {
-        if !self.captures.contains_key(&job.call) {
-            let capture = self.open(job)?;
-            self.captures.insert(job.call, capture);
+        if self.captures.len() <= job.place {
+            self.captures.resize_with(job.place + 1, || None);
         }
-        let Some(capture) = self.captures.get_mut(&job.call) else {
-            return Ok(false);
-        };
-        if job.last || capture.held.len() + job.bytes.len() > capture.room {
-            capture.settle(&job.bytes)?;
+        if self.captures.get(job.place).is_none_or(Option::is_none) {
+            let capture = self.open(job)?;
+            if let Some(place) = self.captures.get_mut(job.place) {
+                *place = Some(capture);
+            }
+        }
+        if job.bytes.len() > PIECE_BYTES_MAX {
+            self.write_capture(job)?;
             return Ok(true);
         }
         let place = Place {
@@ -193,65 +187,59 @@ impl Writer {
         Ok(false)
     }
 
-    /// Hold a job that is in the log; without a log write it into its capture.
-    fn keep(&mut self, job: &Job, log: Option<u64>) -> io::Result<()> {
-        let Some(capture) = self.captures.get_mut(&job.call) else {
-            return Ok(());
+    /// Note where the log has a job's bytes.
+    fn keep(&mut self, job: &Job, log: LogId, at: u64) {
+        let Some(capture) = self.captures.get_mut(job.place).and_then(Option::as_mut) else {
+            return;
         };
-        let Some(log) = log else {
-            return capture.settle(&job.bytes);
-        };
-        if capture.held.is_empty() {
-            capture.log = log;
-        }
-        capture.held.extend_from_slice(&job.bytes);
-        Ok(())
+        self.told &= capture.pieces.oldest().is_some();
+        capture.pieces.push(Piece {
+            log,
+            at,
+            offset: job.offset,
+            len: job.bytes.len(),
+        });
     }
 
-    /// Append the pass to the log; gives the log's number.
-    fn write_log(&mut self) -> io::Result<u64> {
+    fn write_capture(&self, job: &Job) -> io::Result<()> {
+        match self.captures.get(job.place) {
+            Some(Some(capture)) => write_all_at(&*capture.file, &job.bytes, job.offset),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// Append the pass to the log; gives the log and where in it the pass begins.
+    fn write_log(&mut self) -> io::Result<(LogId, u64)> {
         if self.log.is_none() {
             self.log = Some(self.open_log()?);
-            self.next += 1;
         }
         let Some(log) = &mut self.log else {
             return Err(io::ErrorKind::NotFound.into());
         };
         // Where the last write that the disk refused may have begun: what it left is written over.
-        write_all_at(&*log.file, &self.out, log.end)?;
+        let from = log.end;
+        write_all_at(&*log.file, &self.out, from)?;
         log.end += self.out.len() as u64;
-        Ok(log.number)
+        Ok((log.id, from))
     }
 
     fn open_log(&self) -> io::Result<Log> {
-        let path = log::log_path(&self.dir, Clock::process().now().as_micros());
-        Ok(Log {
-            number: self.next,
-            file: self.open_in(&log::log_dir(&self.dir), &path)?,
-            path,
-            end: 0,
-        })
+        let id = LogId(Clock::process().now().as_micros());
+        let path = log::log_path(&self.dir, id);
+        let file = self.open_in(&log::log_dir(&self.dir), &path)?;
+        Ok(Log { id, file, end: 0 })
     }
 
-    fn open(&mut self, job: &Job) -> io::Result<Capture> {
+    fn open(&self, job: &Job) -> io::Result<Capture> {
         let dir = capture_dir(&self.dir);
-        let path = dir.join(super::capture_name(job.call, job.recording));
-        let file = self.open_in(&dir, &path)?;
-        self.opened += 1;
+        let path = dir.join(capture_name(job.call, job.recording));
         Ok(Capture {
-            file,
-            offset: job.offset,
-            held: Vec::with_capacity(HELD_CAPACITY),
-            room: HELD_BYTES / 2 + HELD_BYTES / 2 / STEPS * (self.opened % STEPS),
-            log: 0,
+            file: self.open_in(&dir, &path)?,
+            pieces: Pieces::default(),
         })
     }
 
-    fn open_in(
-        &self,
-        dir: &std::path::Path,
-        path: &std::path::Path,
-    ) -> io::Result<Box<dyn DiskFile>> {
+    fn open_in(&self, dir: &Path, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         match self.disk.open(path, OpenMode::Append) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 self.disk.create_dirs(dir)?;
@@ -261,33 +249,47 @@ impl Writer {
         }
     }
 
+    /// The next pass begins another log. One that has nothing goes on, so that a disk which refuses every pass gets no
+    /// file for each.
     fn leave_log(&mut self) {
-        if let Some(log) = self.log.take() {
-            self.old.push((log.number, log.path));
+        if let Some(log) = self.log.take_if(|log| log.end > 0) {
+            self.shared.ledger().leave(log.id);
+            self.told = false;
         }
     }
 
     /// Go on to the next log when it is time, and let old ones go.
     fn turn(&mut self) {
-        let is_full = |log: &Log| log.end >= self.log_bytes || self.captures.is_empty();
+        let idle = !self.captures.iter().any(Option::is_some);
+        let is_full = |log: &Log| log.end >= self.log_bytes || idle;
         if self.log.as_ref().is_some_and(is_full) {
             self.leave_log();
         }
-        if self.old.is_empty() {
-            return;
+        let beyond = self.shared.ledger().beyond(LOGS_LEFT);
+        if let Some(oldest) = beyond {
+            // A refusal leaves the log where it is: the next turn tries again.
+            drop(guarded(|| self.settle(oldest)));
         }
-        let current = self.log.as_ref().map_or(self.next, |log| log.number);
-        let behind = |c: &&mut Capture| !c.held.is_empty() && c.log < current;
-        for capture in self.captures.values_mut().filter(behind).take(STRAGGLERS) {
-            // A refusal is told when the call's room is full; until then the old log stays.
-            drop(guarded(|| capture.settle(&[])));
+        if !self.told {
+            let open = self.captures.iter().flatten();
+            let oldest = open.filter_map(|capture| capture.pieces.oldest()).min();
+            self.shared.ledger().open_from(oldest);
+            self.told = true;
         }
-        let held = |c: &Capture| (!c.held.is_empty()).then_some(c.log);
-        let oldest = self.captures.values().filter_map(held).min();
-        let gone = self
-            .old
-            .extract_if(.., |(number, _)| oldest.is_none_or(|o| *number < o));
-        self.shared.retire(gone.map(|(_, path)| path));
+    }
+
+    /// Write what some captures have in this log into their files.
+    fn settle(&mut self, oldest: LogId) -> io::Result<()> {
+        let behind = |c: &&mut Capture| c.pieces.oldest().is_some_and(|log| log <= oldest);
+        let open = self.captures.iter_mut().flatten();
+        let mut stragglers = open.filter(behind).take(STRAGGLERS).peekable();
+        if stragglers.peek().is_none() {
+            return Ok(());
+        }
+        let path = log::log_path(&self.dir, oldest);
+        let from = self.disk.open(&path, OpenMode::Read)?;
+        self.told = false;
+        stragglers.try_for_each(|c| c.pieces.settle(oldest, &*from, &*c.file))
     }
 }
 
@@ -299,14 +301,14 @@ fn guarded<T>(f: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
+    use std::collections::BTreeMap;
     use std::sync::mpsc::sync_channel;
 
     use uuid::Uuid;
 
     use super::super::disk::SystemDisk;
     use super::*;
-    use crate::id::RecordingId;
+    use crate::id::{CallId, RecordingId};
     use crate::media::capture::{self, Header, Record};
 
     /// A writer with small logs, and what was given to it, by call.
@@ -323,7 +325,7 @@ mod tests {
         let (replies, _) = sync_channel(1);
         let (disk, shared) = (Arc::new(SystemDisk), Arc::new(Shared::default()));
         let mut writer = Writer::new(disk, dir.path().to_owned(), shared, batches, replies);
-        writer.log_bytes = 100_000;
+        writer.log_bytes = 20_000;
         Rig {
             dir,
             writer,
@@ -337,8 +339,11 @@ mod tests {
     }
 
     impl Rig {
-        fn job(&mut self, n: u128, marks: i64, last: bool) -> Job {
-            let (call, recording) = (CallId(Uuid::from_u128(n)), RecordingId(Uuid::from_u128(9)));
+        fn job(&mut self, n: usize, marks: i64, last: bool) -> Job {
+            let (call, recording) = (
+                CallId(Uuid::from_u128(n as u128)),
+                RecordingId(Uuid::from_u128(9)),
+            );
             let given = self.given.entry(call).or_default();
             let mut bytes = Vec::new();
             if given.is_empty() {
@@ -355,14 +360,26 @@ mod tests {
             }
             let offset = given.len() as u64;
             given.extend_from_slice(&bytes);
-            Job::of((call, recording), offset, bytes, last)
+            Job::of(n, (call, recording), offset, bytes, last)
         }
 
         fn pass(&mut self, mut batch: Vec<Job>) {
             self.writer.write(&mut batch);
             self.writer.turn();
             assert!(batch.iter().all(|job| job.written && job.error.is_none()));
-            self.retired.extend(self.writer.shared.retired());
+            let mut ledger = self.writer.shared.ledger();
+            let mut gone = ledger.closed();
+            gone.retain(|capture| !capture.exists());
+            let free = ledger.free(&gone);
+            let paths = free.iter().map(|log| log::log_path(self.dir.path(), *log));
+            self.retired.extend(paths);
+        }
+
+        /// Its seal is in the journal.
+        fn drop_capture(&mut self, n: usize) {
+            let call = CallId(Uuid::from_u128(n as u128));
+            std::fs::remove_file(capture_dir(self.dir.path()).join(name(call))).unwrap();
+            self.given.remove(&call);
         }
 
         /// What a kill at this moment would leave is all that was given, the retired logs gone or not.
@@ -410,16 +427,22 @@ mod tests {
             if pass % 10 == 0 {
                 rig.survives();
             }
-            assert!(rig.logs() <= 2, "the log before the last is gone");
+            assert!(rig.logs() <= LOGS_LEFT + 2, "the oldest log is gone");
         }
-        assert!(rig.retired.len() >= 4);
+        assert!(rig.retired.len() > 20);
         for n in 1..12 {
             let last = rig.job(n, 1, true);
             rig.pass(vec![last]);
             rig.survives();
         }
-        assert_eq!(rig.logs(), 0, "no call, no log");
-        assert!(rig.writer.captures.is_empty() && rig.writer.old.is_empty());
+        assert!(rig.logs() > LOGS_LEFT, "nothing is sealed yet");
+        for n in 1..12 {
+            rig.drop_capture(n);
+            rig.pass(Vec::new());
+            rig.survives();
+        }
+        assert_eq!(rig.logs(), 0, "no capture, no log");
+        assert!(rig.writer.captures.iter().all(Option::is_none));
     }
 
     #[test]
