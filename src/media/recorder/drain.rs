@@ -281,6 +281,19 @@ impl Drain {
                     add(&self.parts.shared.sealed, 1);
                     self.tell(call, RecordingEvent::Sealed(sealed));
                 }
+                Sealing::Scratched(error) => {
+                    self.loss = Some(format!(
+                        "{error}: audio of an earlier run may be missing. The log is kept as .bad"
+                    ));
+                }
+                Sealing::Incomplete(ids, bytes) => {
+                    let detail = format!(
+                        "{bytes} bytes of the recording are gone: the log that had them was removed or cut short. \
+                         The rest is sealed"
+                    );
+                    self.loss = Some(detail.clone());
+                    self.failed(ids, detail);
+                }
                 Sealing::Delayed(error) => self.seal_error = Some(error.to_string()),
                 Sealing::Broken(whose, error) => {
                     self.parts.sealing = self.parts.sealing.saturating_sub(1);
@@ -318,7 +331,9 @@ impl Drain {
             write_error: self.write_error.clone(),
             writing_since_us: self.batch_sent_us,
             sealing_since_us: (busy != 0).then_some(busy),
-            seal_error: self.seal_error.clone().or_else(|| shared.sync_error()),
+            seal_error: (self.seal_error.clone())
+                .or_else(|| shared.sync_error())
+                .or_else(|| shared.trouble()),
             spool_bytes: self.book.spool_bytes(),
             spool_bytes_max: self.parts.options.spool_bytes_max,
             loss: self.loss.take(),

@@ -6,6 +6,8 @@
 //! A capture's file goes when its seal is in the journal ([`super::drop_capture`]); until then a start after a kill
 //! needs the log to make it whole.
 
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::log::LogId;
@@ -16,8 +18,8 @@ pub(super) struct Ledger {
     left: Vec<LogId>,
     /// The oldest log that a capture being written has pieces in.
     open_from: Option<LogId>,
-    /// Captures given to the sealer, with the oldest log that has pieces of each.
-    closed: Vec<(PathBuf, LogId)>,
+    /// Captures given to the sealer, with the first and last log that have pieces of each.
+    closed: Vec<(PathBuf, RangeInclusive<LogId>)>,
 }
 
 impl Ledger {
@@ -27,8 +29,8 @@ impl Ledger {
     }
 
     /// `capture` is not written any more.
-    pub(super) fn close(&mut self, capture: PathBuf, oldest: LogId) {
-        self.closed.push((capture, oldest));
+    pub(super) fn close(&mut self, capture: PathBuf, logs: RangeInclusive<LogId>) {
+        self.closed.push((capture, logs));
     }
 
     /// The captures being written have pieces in logs from this one on.
@@ -36,12 +38,9 @@ impl Ledger {
         self.open_from = oldest;
     }
 
-    /// The oldest log left, when there are more than `count`.
+    /// The newest of the logs left that `count` more follow.
     pub(super) fn beyond(&self, count: usize) -> Option<LogId> {
-        self.left
-            .first()
-            .filter(|_| self.left.len() > count)
-            .copied()
+        self.left.iter().nth_back(count).copied()
     }
 
     /// Whether a log waits for closed captures only.
@@ -51,18 +50,17 @@ impl Ledger {
     }
 
     /// The captures whose files have to be gone.
-    pub(super) fn closed(&self) -> Vec<PathBuf> {
+    pub(super) fn closed(&self) -> BTreeSet<PathBuf> {
         let paths = self.closed.iter().map(|(capture, _)| capture.clone());
         paths.collect()
     }
 
     /// Take out the logs that nobody needs, now that these closed captures are `gone`.
-    pub(super) fn free(&mut self, gone: &[PathBuf]) -> Vec<LogId> {
+    pub(super) fn free(&mut self, gone: &BTreeSet<PathBuf>) -> Vec<LogId> {
         self.closed.retain(|(capture, _)| !gone.contains(capture));
-        let closed_from = self.closed.iter().map(|(_, oldest)| *oldest).min();
         let needed = |log: &LogId| {
-            let by = |from: Option<LogId>| from.is_some_and(|from| from <= *log);
-            by(self.open_from) || by(closed_from)
+            let by_open = self.open_from.is_some_and(|from| from <= *log);
+            by_open || self.closed.iter().any(|(_, logs)| logs.contains(log))
         };
         self.left.extract_if(.., |log| !needed(log)).collect()
     }
@@ -84,24 +82,41 @@ mod tests {
 
     #[test]
     fn log_goes_when_neither_an_open_capture_nor_the_file_of_a_closed_one_needs_it() {
+        let none = BTreeSet::new();
         let mut ledger = Ledger::default();
         for log in 1..=4 {
             ledger.leave(LogId(log));
         }
         ledger.open_from(Some(LogId(1)));
         assert!(!ledger.waits());
-        assert_eq!(ledger.free(&[]), [], "an open call has pieces in the first");
-        ledger.close(path("a"), LogId(2));
+        assert_eq!(
+            ledger.free(&none),
+            [],
+            "an open call has pieces in the first"
+        );
+        ledger.close(path("a"), LogId(2)..=LogId(3));
         ledger.open_from(Some(LogId(4)));
         assert!(ledger.waits());
-        assert_eq!(ledger.free(&[]), [LogId(1)]);
-        assert_eq!(ledger.closed(), [path("a")]);
-        assert_eq!(ledger.free(&ledger.closed()), [LogId(2), LogId(3)]);
+        assert_eq!(ledger.free(&none), [LogId(1)]);
+        assert_eq!(ledger.closed(), BTreeSet::from([path("a")]));
+        let gone = ledger.closed();
+        assert_eq!(ledger.free(&gone), [LogId(2), LogId(3)]);
         assert!(!ledger.waits());
         ledger.open_from(None);
         ledger.keep(vec![LogId(3)]);
-        assert_eq!((ledger.beyond(2), ledger.beyond(1)), (None, Some(LogId(3))));
-        assert_eq!(ledger.free(&[]), [LogId(3), LogId(4)], "no call at all");
+        assert_eq!(ledger.free(&none), [LogId(3), LogId(4)], "no call at all");
         assert!(!ledger.waits());
+    }
+
+    #[test]
+    fn capture_that_never_goes_keeps_its_own_logs_only() {
+        let mut ledger = Ledger::default();
+        for log in 1..=4 {
+            ledger.leave(LogId(log));
+        }
+        ledger.close(path("stuck"), LogId(2)..=LogId(2));
+        let none = BTreeSet::new();
+        assert_eq!(ledger.free(&none), [LogId(1), LogId(3), LogId(4)]);
+        assert_eq!((ledger.beyond(0), ledger.beyond(1)), (Some(LogId(2)), None));
     }
 }

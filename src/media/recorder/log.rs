@@ -28,6 +28,10 @@ const HEAD_BYTES: usize = 4 + 4 + 16 + 16 + 8 + 4;
 pub(super) const PIECE_BYTES_MAX: usize = 64 * 1024;
 /// Read at once when the log is said again.
 const READ_BYTES: usize = 256 * 1024;
+/// Read at once, and left out when it cannot be, once a log has been refused [`TRIES`] times.
+const SALVAGE_BYTES: usize = 4096;
+/// A log that the disk refuses so often is salvaged.
+pub(super) const TRIES: u32 = 3;
 
 /// A log, by its name: microseconds since 1970 when it was begun. A later one is greater.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,54 +143,78 @@ pub(super) fn left(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Give the captures of `dir` what these logs hold of them, make it durable and remove the logs. Doing it again after
-/// a failure half way is the same as doing it once.
-pub(super) fn say_again(disk: &dyn Disk, dir: &Path, logs: &[PathBuf]) -> io::Result<()> {
-    if logs.is_empty() {
-        return Ok(());
-    }
-    let mut captures = BTreeMap::new();
-    for log in logs {
-        let file = match disk.open(log, OpenMode::Read) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            other => other?,
-        };
-        read(&*file, |place, bytes| {
-            let name = super::capture_name(place.call, place.recording);
-            if !captures.contains_key(&name) {
-                let path = capture_dir(dir).join(&name);
-                let opened = match disk.open(&path, OpenMode::Existing) {
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-                    other => Some(other?),
-                };
-                captures.insert(name.clone(), opened);
-            }
-            let whole = bytes.get(..sound(&place, bytes)).unwrap_or_default();
-            match captures.get(&name) {
-                Some(Some(capture)) => write_all_at(&**capture, whole, place.offset),
-                Some(None) | None => Ok(()),
-            }
-        })?;
-    }
-    disk.sync(dir)?;
-    for log in logs {
-        disk.remove(log)?;
-    }
-    Ok(())
+/// How a log is read.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// A refusal of the disk ends it.
+    Whole,
+    /// What cannot be read is left out.
+    Salvage,
 }
 
-/// Hand every piece of a log to `f`; what is no piece is passed over.
-fn read(file: &dyn DiskFile, mut f: impl FnMut(Place, &[u8]) -> io::Result<()>) -> io::Result<()> {
-    let (mut buffer, mut offset, mut more) = (Vec::new(), 0, true);
+/// Give the captures of `dir` what this log holds of them, make it durable and remove the log; one that could not be
+/// read throughout is kept as `.bad`. Gives the bytes that could not. Doing it again after a failure half way is the
+/// same as doing it once.
+pub(super) fn say_again(
+    disk: &dyn Disk,
+    dir: &Path,
+    log: &Path,
+    reading: Reading,
+) -> io::Result<u64> {
+    let file = match disk.open(log, OpenMode::Read) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
+        other => other?,
+    };
+    let mut captures = BTreeMap::new();
+    let damaged = read(&*file, reading, |place, bytes| {
+        let name = super::capture_name(place.call, place.recording);
+        if !captures.contains_key(&name) {
+            let path = capture_dir(dir).join(&name);
+            let opened = match disk.open(&path, OpenMode::Existing) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+                other => Some(other?),
+            };
+            captures.insert(name.clone(), opened);
+        }
+        let whole = bytes.get(..sound(&place, bytes)).unwrap_or_default();
+        match captures.get(&name) {
+            Some(Some(capture)) => write_all_at(&**capture, whole, place.offset),
+            Some(None) | None => Ok(()),
+        }
+    })?;
+    disk.sync(dir)?;
+    match damaged {
+        0 => disk.remove(log)?,
+        _ => disk.rename(log, &log.with_extension("bad"))?,
+    }
+    Ok(damaged)
+}
+
+/// Hand every piece of a log to `f`; what is no piece is passed over. Gives the bytes that could not be read.
+fn read(
+    file: &dyn DiskFile,
+    reading: Reading,
+    mut f: impl FnMut(Place, &[u8]) -> io::Result<()>,
+) -> io::Result<u64> {
+    let (step, size) = match reading {
+        Reading::Whole => (READ_BYTES, 0),
+        Reading::Salvage => (SALVAGE_BYTES, file.size()?),
+    };
+    let (mut buffer, mut offset, mut damaged, mut more) = (Vec::new(), 0, 0, true);
     while more {
         let kept = buffer.len();
-        buffer.resize(kept + READ_BYTES, 0);
+        buffer.resize(kept + step, 0);
         let room = buffer.get_mut(kept..).unwrap_or_default();
         let filled = match file.read_at(room, offset) {
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {
                 buffer.truncate(kept);
                 continue;
+            }
+            Err(_) if offset < size => {
+                room.fill(0);
+                damaged += step as u64;
+                step
             }
             Err(e) => return Err(e),
         };
@@ -206,7 +234,7 @@ fn read(file: &dyn DiskFile, mut f: impl FnMut(Place, &[u8]) -> io::Result<()>) 
         }
         buffer.drain(..used);
     }
-    Ok(())
+    Ok(damaged)
 }
 
 #[cfg(test)]
@@ -256,6 +284,12 @@ mod tests {
         }
     }
 
+    fn say(dir: &Path, logs: &[PathBuf]) {
+        for log in logs {
+            assert_eq!(say_again(&SystemDisk, dir, log, Reading::Whole).unwrap(), 0);
+        }
+    }
+
     fn keep(dir: &Path, bytes: &[u8]) -> Vec<PathBuf> {
         std::fs::create_dir_all(log_dir(dir)).unwrap();
         std::fs::write(log_path(dir, LogId(7)), bytes).unwrap();
@@ -277,12 +311,13 @@ mod tests {
         pieces(&mut log, &b, &b_bytes, 0, 10);
         let logs = keep(dir.path(), &log);
         assert_eq!(logs.len(), 1);
-        say_again(&SystemDisk, dir.path(), &logs).unwrap();
+        say(dir.path(), &logs);
         assert_eq!(std::fs::read(path_of(dir.path(), &a)).unwrap(), a_bytes);
         assert_eq!(std::fs::read(path_of(dir.path(), &b)).unwrap(), b_bytes);
         assert!(!path_of(dir.path(), &gone).exists());
         assert!(!logs[0].exists());
-        say_again(&SystemDisk, dir.path(), &logs).expect("a second time changes nothing");
+        // A second time changes nothing.
+        say(dir.path(), &logs);
     }
 
     #[test]
@@ -297,7 +332,7 @@ mod tests {
             let mut torn = log.clone();
             torn[cut..].fill(0);
             let logs = keep(dir.path(), &torn);
-            say_again(&SystemDisk, dir.path(), &logs).unwrap();
+            say(dir.path(), &logs);
             let found = std::fs::read(path_of(dir.path(), &place)).unwrap();
             assert_eq!(found, bytes, "cut at {cut}");
         }
@@ -310,7 +345,48 @@ mod tests {
         let mut log = Vec::new();
         pieces(&mut log, &place, &bytes, 52, 300);
         assert!(log.len() > 3 * READ_BYTES);
-        say_again(&SystemDisk, dir.path(), &keep(dir.path(), &log)).unwrap();
+        say(dir.path(), &keep(dir.path(), &log));
         assert_eq!(std::fs::read(path_of(dir.path(), &place)).unwrap(), bytes);
+    }
+
+    /// A log with a block that cannot be read.
+    struct Scratched(std::fs::File, std::ops::Range<u64>);
+
+    impl DiskFile for Scratched {
+        fn size(&self) -> io::Result<u64> {
+            DiskFile::size(&self.0)
+        }
+        fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+            let end = offset + into.len() as u64;
+            if offset < self.1.end && self.1.start < end {
+                return Err(io::Error::from_raw_os_error(5));
+            }
+            DiskFile::read_at(&self.0, into, offset)
+        }
+        fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+        fn sync(&self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn log_with_a_bad_block_gives_what_can_be_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let (place, bytes) = capture_of(dir.path(), 10, 4000, 52);
+        let mut log = Vec::new();
+        pieces(&mut log, &place, &bytes, 52, 10);
+        let path = keep(dir.path(), &log).remove(0);
+        let scratched = || Scratched(std::fs::File::open(&path).unwrap(), 9000..9001);
+        assert!(read(&scratched(), Reading::Whole, |_, _| Ok(())).is_err());
+        let mut given = 52;
+        let damaged = read(&scratched(), Reading::Salvage, |place, bytes| {
+            given += sound(&place, bytes);
+            Ok(())
+        });
+        assert_eq!(damaged.unwrap(), SALVAGE_BYTES as u64);
+        let lost = bytes.len() - given;
+        assert!((1..SALVAGE_BYTES + 500).contains(&lost), "{lost}");
     }
 }

@@ -109,6 +109,8 @@ struct Shared {
     /// The recorder is late: the sealer should see whether the disk is well.
     probe_wanted: AtomicBool,
     sync_error: Mutex<Option<String>>,
+    /// What the writer is refused beside the audio itself.
+    trouble: Mutex<Option<String>>,
     ledger: Mutex<Ledger>,
     /// Microseconds since 1970 by which to be gone; 0 = run.
     stop_by_us: AtomicI64,
@@ -117,6 +119,16 @@ struct Shared {
 impl Shared {
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_trouble(&self, trouble: Option<String>) {
+        let mut slot = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = trouble;
+    }
+
+    fn trouble(&self) -> Option<String> {
+        let slot = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.clone()
     }
 
     fn note_sync(&self, error: Option<std::io::Error>) {
@@ -224,6 +236,7 @@ impl Recorder {
             waiting,
             logs,
             logs_from_us: 0,
+            log_tries: 0,
         };
         // These two end when the recorder's ends of their channels are gone.
         spawn("recorder-disk", move || writer.run())?;

@@ -9,6 +9,9 @@ use std::path::Path;
 use super::disk::{Disk, DiskFile, OpenMode, write_all_at};
 use super::log::{LogId, log_path};
 
+/// Written at once when pieces go into their capture.
+const RUN_BYTES: usize = 256 * 1024;
+
 /// A run of a capture's bytes in a log.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
@@ -40,30 +43,48 @@ impl Pieces {
         self.0.front().map(|piece| piece.log)
     }
 
-    /// Write those of logs up to `log` into the capture's own `file`, and forget where they were.
+    /// The newest log that has one of them.
+    pub(super) fn newest(&self) -> Option<LogId> {
+        self.0.back().map(|piece| piece.log)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Write what `from`, the oldest log, has of them into the capture's own `file`, at least `least` bytes if there
+    /// are so many; make it durable and forget where it was. Gives the bytes.
     pub(super) fn settle(
         &mut self,
-        log: LogId,
         from: &dyn DiskFile,
         file: &dyn DiskFile,
-    ) -> io::Result<()> {
-        let count = self.0.partition_point(|piece| piece.log <= log);
-        let (mut bytes, mut begin) = (Vec::new(), None);
-        for piece in self.0.iter().take(count).filter(|piece| piece.log == log) {
-            let offset = *begin.get_or_insert(piece.offset);
-            // What went into the file itself lies between two pieces.
-            if offset + bytes.len() as u64 != piece.offset {
-                write_all_at(file, &bytes, offset)?;
-                bytes.clear();
-                begin = Some(piece.offset);
+        least: usize,
+    ) -> io::Result<usize> {
+        let (mut run, mut begin, mut count, mut done) = (Vec::new(), 0, 0, 0);
+        let oldest = self.oldest();
+        for piece in self.0.iter().take_while(|piece| Some(piece.log) == oldest) {
+            if done >= least {
+                break;
             }
-            let kept = bytes.len();
-            bytes.resize(kept + piece.len, 0);
-            read_all_at(from, bytes.get_mut(kept..).unwrap_or_default(), piece.at)?;
+            // What went into the file itself lies between two pieces.
+            if begin + run.len() as u64 != piece.offset || run.len() >= RUN_BYTES {
+                write_all_at(file, &run, begin)?;
+                run.clear();
+                begin = piece.offset;
+            }
+            let kept = run.len();
+            run.resize(kept + piece.len, 0);
+            let room = run.get_mut(kept..).unwrap_or_default();
+            if read_all_at(from, room, piece.at)? < piece.len {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            count += 1;
+            done += piece.len;
         }
-        write_all_at(file, &bytes, begin.unwrap_or_default())?;
+        write_all_at(file, &run, begin)?;
+        file.sync()?;
         self.0.drain(..count);
-        Ok(())
+        Ok(done)
     }
 }
 
@@ -72,11 +93,13 @@ pub(super) struct PiecedCapture {
     file: Box<dyn DiskFile>,
     logs: BTreeMap<LogId, Box<dyn DiskFile>>,
     pieces: Vec<Piece>,
+    /// Bytes of pieces that were read as zeros since the last [`PiecedCapture::rewind`]: their log has them no more.
+    missing: u64,
 }
 
 impl PiecedCapture {
     /// Open the capture at `path`, and the logs of the recordings directory `dir` that have pieces of it. One that is
-    /// gone reads as zeros: what else there is of the call is kept.
+    /// gone reads as zeros, and is counted: what else there is of the call is kept.
     pub(super) fn open(
         disk: &dyn Disk,
         dir: &Path,
@@ -95,11 +118,25 @@ impl PiecedCapture {
             }
         }
         let pieces = pieces.0.iter().copied().collect();
-        Ok(Self { file, logs, pieces })
+        Ok(Self {
+            file,
+            logs,
+            pieces,
+            missing: 0,
+        })
+    }
+
+    /// Begin to count anew.
+    pub(super) fn rewind(&mut self) {
+        self.missing = 0;
+    }
+
+    pub(super) fn missing(&self) -> u64 {
+        self.missing
     }
 
     /// Read some bytes at `offset`; 0 at the end.
-    pub(super) fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+    pub(super) fn read_at(&mut self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         let at = self.pieces.partition_point(|piece| piece.end() <= offset);
         let Some(piece) = self.pieces.get(at) else {
             return self.file.read_at(into, offset);
@@ -117,38 +154,40 @@ impl PiecedCapture {
         if read == 0 {
             // More of the capture follows: what is missing here must not end it.
             into.fill(0);
+            self.missing += len as u64;
             return Ok(len);
         }
         Ok(read)
     }
 
-    /// Write all of it into the capture's own file.
+    /// Write all that logs have of it into the capture's own file at `path`, durable when it returns.
     pub(super) fn settle(&self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
         let file = disk.open(path, OpenMode::Existing)?;
         let mut bytes = Vec::new();
         for piece in &self.pieces {
+            let Some(log) = self.logs.get(&piece.log) else {
+                continue;
+            };
             bytes.resize(piece.len, 0);
-            let mut done = 0;
-            while let Some(room) = bytes.get_mut(done..).filter(|r| !r.is_empty()) {
-                done += self.read_at(room, piece.offset + done as u64)?;
-            }
-            write_all_at(&*file, &bytes, piece.offset)?;
+            let read = read_all_at(&**log, &mut bytes, piece.at)?;
+            write_all_at(&*file, bytes.get(..read).unwrap_or_default(), piece.offset)?;
         }
-        Ok(())
+        file.sync()
     }
 }
 
-fn read_all_at(file: &dyn DiskFile, into: &mut [u8], offset: u64) -> io::Result<()> {
+/// Fill `into`; gives the bytes, fewer at the end of the file.
+fn read_all_at(file: &dyn DiskFile, into: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut done = 0;
     while let Some(room) = into.get_mut(done..).filter(|r| !r.is_empty()) {
         match file.read_at(room, offset + done as u64) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(0) => break,
             Ok(n) => done += n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
     }
-    Ok(())
+    Ok(done)
 }
 
 #[cfg(test)]
@@ -181,7 +220,7 @@ mod tests {
     }
 
     fn read(dir: &Path, path: &Path, pieces: &Pieces, step: usize) -> Vec<u8> {
-        let capture = PiecedCapture::open(&SystemDisk, dir, path, pieces).unwrap();
+        let mut capture = PiecedCapture::open(&SystemDisk, dir, path, pieces).unwrap();
         let (mut all, mut room) = (Vec::new(), vec![0; step]);
         loop {
             let n = capture.read_at(&mut room, all.len() as u64).unwrap();
@@ -208,7 +247,9 @@ mod tests {
         let open = |path: &Path, mode| SystemDisk.open(path, mode).unwrap();
         let log = open(&log_path(dir.path(), FIRST), OpenMode::Read);
         let file = open(&path, OpenMode::Existing);
-        pieces.settle(FIRST, &*log, &*file).unwrap();
+        assert_eq!(pieces.settle(&*log, &*file, 1).unwrap(), 2, "a piece");
+        assert_eq!(read(dir.path(), &path, &pieces, 4), b"abcdefghij");
+        assert_eq!(pieces.settle(&*log, &*file, 100).unwrap(), 2, "of this log");
         assert_eq!(pieces.oldest(), Some(SECOND));
         assert_eq!(std::fs::read(&path).unwrap(), b"abcdefgh");
         std::fs::remove_file(log_path(dir.path(), FIRST)).unwrap();
@@ -226,5 +267,12 @@ mod tests {
         assert_eq!(read(dir.path(), &path, &pieces, 100), b"abcde\0ghij");
         std::fs::remove_file(log_path(dir.path(), FIRST)).unwrap();
         assert_eq!(read(dir.path(), &path, &pieces, 100), b"ab\0\0\0\0ghij");
+        let mut capture = PiecedCapture::open(&SystemDisk, dir.path(), &path, &pieces).unwrap();
+        capture.read_at(&mut [0; 9], 2).unwrap();
+        assert_eq!(capture.missing(), 2);
+        // Kept for a person: what is missing is not written over.
+        std::fs::write(&path, b"abCDEFgh").unwrap();
+        capture.settle(&SystemDisk, &path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"abCDEFghij");
     }
 }

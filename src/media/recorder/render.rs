@@ -99,6 +99,11 @@ impl Render {
         self.header
     }
 
+    /// Bytes that the logs have no more.
+    pub(super) fn missing(&self) -> u64 {
+        self.records.file.missing()
+    }
+
     /// Go on for one step.
     pub(super) fn step(&mut self, disk: &dyn Disk) -> Result<Step, SealError> {
         let more = self
@@ -200,6 +205,7 @@ impl Records {
     }
 
     fn rewind(&mut self, offset: usize) {
+        self.file.rewind();
         self.offset = offset as u64;
         self.buffer.clear();
         self.used = 0;

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! start --logs of an earlier process: their audio into its captures--> idle
+//!                  disk refuses: again after RETRY_US; the third time what can be read counts, the log stays as `.bad`
 //! idle --job--> rendering (steps, a sync between two of them when due) --sealed--> idle
 //!                  disk refuses: the job rests RETRY_US and starts over; not a capture: set aside as `.bad`
 //! ```
@@ -16,7 +17,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use super::disk::{Disk, SystemDisk};
-use super::log::{self, LogId};
+use super::log::{self, LogId, Reading};
 use super::pieces::PiecedCapture;
 use super::render::{Render, SealError, Step};
 use super::{Closed, Shared, capture_dir};
@@ -34,6 +35,10 @@ const NICE: i32 = 10;
 #[derive(Debug)]
 pub(super) enum Sealing {
     Done(CallId, SealedRecording),
+    /// Part of a log cannot be read; it is kept as `.bad`.
+    Scratched(SealError),
+    /// So many bytes of it are gone; what is left will be sealed.
+    Incomplete((CallId, RecordingId), u64),
     /// The disk refused; it will be tried again.
     Delayed(SealError),
     /// Nothing can be made of it. The ids are known when at least its header was.
@@ -53,6 +58,8 @@ pub(super) struct Sealer {
     pub(super) logs: Vec<PathBuf>,
     /// From when to try that.
     pub(super) logs_from_us: i64,
+    /// How often the disk refused the first of them.
+    pub(super) log_tries: u32,
 }
 
 impl Sealer {
@@ -65,17 +72,16 @@ impl Sealer {
         loop {
             let now = Clock::process().now().as_micros();
             let written = self.shared.bytes_written.load(Ordering::Relaxed);
-            let dirty = written != synced_bytes
-                || self.shared.probe_wanted.load(Ordering::Relaxed)
-                || self.shared.ledger().waits();
-            if dirty && now - synced_us >= SYNC_US {
-                self.sync();
+            if now - synced_us >= SYNC_US {
+                let dirty =
+                    written != synced_bytes || self.shared.probe_wanted.load(Ordering::Relaxed);
+                self.sync(dirty);
                 synced_bytes = written;
                 synced_us = Clock::process().now().as_micros();
             }
             let told = match current.take() {
                 Some((closed, render)) => self.step(closed, render, &mut current),
-                None if !self.logs.is_empty() && now >= self.logs_from_us => self.say_logs(now),
+                None if !self.logs.is_empty() && now >= self.logs_from_us => self.say_log(now),
                 None => match self.next(now) {
                     Ok(Some(closed)) => self.open(closed, &mut current),
                     Ok(None) => None,
@@ -92,9 +98,11 @@ impl Sealer {
 
     /// The next capture to seal, after waiting a little for one.
     fn next(&mut self, now: i64) -> Result<Option<Closed>, RecorderGone> {
-        if self.logs.is_empty()
-            && let Some(at) = self.waiting.iter().position(|(from, _)| *from <= now)
-        {
+        // Captures of an earlier process wait until they have what its logs hold.
+        let whole = self.logs.is_empty();
+        let ready =
+            |(from, closed): &(i64, Closed)| *from <= now && (whole || !closed.pieces.is_empty());
+        if let Some(at) = self.waiting.iter().position(ready) {
             return Ok(self.waiting.remove(at).map(|(_, closed)| closed));
         }
         match self.jobs.recv_timeout(Duration::from_millis(250)) {
@@ -104,17 +112,23 @@ impl Sealer {
         }
     }
 
-    /// Give the captures of an earlier process what its logs hold of them.
-    fn say_logs(&mut self, now: i64) -> Option<Sealing> {
-        let said = self.guarded(|s| log::say_again(&*s.disk, &s.dir, &s.logs));
-        match said {
-            Ok(()) => {
-                self.logs.clear();
-                None
+    /// Give the captures of an earlier process what the oldest of its logs holds of them.
+    fn say_log(&mut self, now: i64) -> Option<Sealing> {
+        let log = self.logs.first()?.clone();
+        let reading = match self.log_tries {
+            0..log::TRIES => Reading::Whole,
+            _ => Reading::Salvage,
+        };
+        match self.guarded(|s| log::say_again(&*s.disk, &s.dir, &log, reading)) {
+            Ok(damaged) => {
+                self.logs.remove(0);
+                self.log_tries = 0;
+                (damaged > 0).then(|| Sealing::Scratched(unreadable(log, damaged)))
             }
             Err(source) => {
+                self.log_tries += 1;
                 self.logs_from_us = now + RETRY_US;
-                Some(Sealing::Delayed(log_error(&self.dir, source)))
+                Some(Sealing::Delayed(log_error(log, source)))
             }
         }
     }
@@ -147,7 +161,15 @@ impl Sealer {
                 *current = Some((closed, render));
                 None
             }
-            Ok(Step::Sealed(call, sealed)) => Some(Sealing::Done(call, sealed)),
+            Ok(Step::Sealed(call, sealed)) => {
+                if render.missing() > 0 {
+                    let ids = (call, sealed.recording);
+                    let told = Sealing::Incomplete(ids, render.missing());
+                    // Without a recorder nobody is told of the rest either.
+                    drop(self.results.send(told));
+                }
+                Some(Sealing::Done(call, sealed))
+            }
             Err(e) => {
                 let header = render.header();
                 Some(self.refused(closed, Some((header.call, header.recording)), e))
@@ -163,43 +185,64 @@ impl Sealer {
     ) -> Sealing {
         match &error {
             SealError::Disk { .. } => {
-                let from = Clock::process().now().as_micros() + RETRY_US;
-                self.waiting.push_back((from, closed));
+                self.wait(closed);
                 Sealing::Delayed(error)
             }
             SealError::Capture { .. } | SealError::Fault { .. } => {
-                self.guarded(|s| set_aside(&*s.disk, &s.dir, &closed));
-                Sealing::Broken(whose, error)
+                match self.guarded(|s| set_aside(&*s.disk, &s.dir, &closed)) {
+                    Ok(()) => Sealing::Broken(whose, error),
+                    Err(source) => {
+                        let path = closed.path.clone();
+                        let step = "set aside";
+                        self.wait(closed);
+                        Sealing::Delayed(SealError::Disk { step, path, source })
+                    }
+                }
             }
         }
     }
 
+    /// Try it again later.
+    fn wait(&mut self, closed: Closed) {
+        let from = Clock::process().now().as_micros() + RETRY_US;
+        self.waiting.push_back((from, closed));
+    }
+
     /// Make what was written durable; then logs that no capture needs can go. Also finds out whether a broken disk is
     /// well again.
-    fn sync(&mut self) {
+    fn sync(&mut self, dirty: bool) {
+        let (free, listed) = match self.guarded(|s| s.free_logs()) {
+            Ok(free) => (free, None),
+            Err(e) => (Vec::new(), Some(e)),
+        };
+        if !dirty && free.is_empty() && listed.is_none() {
+            return;
+        }
         let done = self.guarded(|s| {
-            s.disk.create_dirs(&capture_dir(&s.dir))?;
-            let free = s.free_logs()?;
-            let synced = (s.disk.sync(&s.dir)).and_then(|()| {
-                let mut logs = free.iter().map(|log| log::log_path(&s.dir, *log));
-                logs.try_for_each(|log| s.disk.remove(&log))
-            });
+            let synced = (s.disk.create_dirs(&capture_dir(&s.dir)))
+                .and_then(|()| s.disk.sync(&s.dir))
+                .and_then(|()| {
+                    let mut logs = free.iter().map(|log| log::log_path(&s.dir, *log));
+                    logs.try_for_each(|log| s.disk.remove(&log))
+                });
             if synced.is_err() {
                 s.shared.ledger().keep(free);
             }
             synced
         });
-        self.shared.note_sync(done.err());
+        self.shared.note_sync(done.err().or(listed));
     }
 
-    /// The logs that nobody needs any more.
+    /// Take the logs out of the ledger that nobody needs any more.
     fn free_logs(&self) -> std::io::Result<Vec<LogId>> {
         if !self.shared.ledger().waits() {
             return Ok(Vec::new());
         }
+        // Asked before the directory is read: a capture closed meanwhile is not taken for gone.
         let mut gone = self.shared.ledger().closed();
-        let there = unsealed(&*self.disk, &self.dir)?;
-        gone.retain(|capture| !there.contains(capture));
+        for there in unsealed(&*self.disk, &self.dir)? {
+            gone.remove(&there);
+        }
         Ok(self.shared.ledger().free(&gone))
     }
 
@@ -217,23 +260,23 @@ impl Sealer {
 
 struct RecorderGone;
 
-fn log_error(dir: &Path, source: std::io::Error) -> SealError {
-    SealError::Disk {
-        step: "read the log in",
-        path: log::log_dir(dir),
-        source,
-    }
+fn log_error(path: PathBuf, source: std::io::Error) -> SealError {
+    let step = "take audio out of the log";
+    SealError::Disk { step, path, source }
+}
+
+fn unreadable(path: PathBuf, bytes: u64) -> SealError {
+    log_error(
+        path,
+        std::io::Error::other(format!("{bytes} bytes cannot be read")),
+    )
 }
 
 /// A file that is no capture keeps nobody from starting; a person may look at it, with all that logs have of it.
-fn set_aside(disk: &dyn Disk, dir: &Path, closed: &Closed) {
+fn set_aside(disk: &dyn Disk, dir: &Path, closed: &Closed) -> std::io::Result<()> {
     let path = closed.path.as_path();
-    let done = PiecedCapture::open(disk, dir, path, &closed.pieces)
-        .and_then(|capture| capture.settle(disk, path))
-        .and_then(|()| disk.rename(path, &path.with_extension("bad")));
-    if let Err(e) = done {
-        tracing::warn!(path = %path.display(), error = %e, "broken capture cannot be set aside");
-    }
+    PiecedCapture::open(disk, dir, path, &closed.pieces)?.settle(disk, path)?;
+    disk.rename(path, &path.with_extension("bad"))
 }
 
 /// Give way to media and signalling. Without the right to it nothing is lost.
@@ -266,9 +309,8 @@ pub struct RepairReport {
 pub fn repair(dir: &Path) -> RepairReport {
     let disk = SystemDisk;
     let mut report = RepairReport::default();
-    let said = log::left(&disk, dir).and_then(|logs| log::say_again(&disk, dir, &logs));
-    if let Err(source) = said {
-        report.failed.push(log_error(dir, source));
+    if let Err(error) = repair_logs(&disk, dir, &mut report) {
+        report.failed.push(error);
         return report;
     }
     let paths = match unsealed(&disk, dir) {
@@ -287,14 +329,30 @@ pub fn repair(dir: &Path) -> RepairReport {
         match repair_one(&disk, dir, &closed) {
             Ok(sealed) => report.sealed.push(sealed),
             Err(error) => {
-                if matches!(error, SealError::Capture { .. }) {
-                    set_aside(&disk, dir, &closed);
+                if matches!(error, SealError::Capture { .. })
+                    && let Err(e) = set_aside(&disk, dir, &closed)
+                {
+                    tracing::warn!(path = %closed.path.display(), error = %e, "broken capture cannot be set aside");
                 }
                 report.failed.push(error);
             }
         }
     }
     report
+}
+
+/// Give the captures what the logs hold of them. Without that none may be sealed.
+fn repair_logs(disk: &dyn Disk, dir: &Path, report: &mut RepairReport) -> Result<(), SealError> {
+    let logs = log::left(disk, dir).map_err(|e| log_error(log::log_dir(dir), e))?;
+    for path in logs {
+        let damaged = log::say_again(disk, dir, &path, Reading::Whole)
+            .or_else(|_| log::say_again(disk, dir, &path, Reading::Salvage))
+            .map_err(|e| log_error(path.clone(), e))?;
+        if damaged > 0 {
+            report.failed.push(unreadable(path, damaged));
+        }
+    }
+    Ok(())
 }
 
 fn repair_one(

@@ -4,7 +4,7 @@
 //! ```text
 //! batch -> all of it in one write to the log; per call it is noted where
 //! log of LOG_BYTES, or no call left: the next log
-//! more than LOGS_LEFT: what open captures have in the oldest goes into their files, a few captures per batch
+//! more than LOGS_LEFT: what open captures have in older ones goes into their files, twice what a batch brings
 //! old log that nobody needs (ledger): the sealer removes it after its next sync
 //! ```
 //! A log that cannot be written is left, and the batch goes into the captures themselves.
@@ -27,8 +27,12 @@ use crate::clock::Clock;
 const LOG_BYTES: u64 = 32 * 1024 * 1024;
 /// So many logs wait for the end of the calls they have pieces of: with the one being written 110 s of 120 calls.
 const LOGS_LEFT: usize = 7;
-/// Captures brought up to date per batch so that the oldest log can go.
-const STRAGGLERS: usize = 4;
+/// Brought into captures per batch so that older logs can go; or twice what the batch has, so that it keeps up.
+const SETTLED_BYTES: usize = 256 * 1024;
+
+/// What may be refused beside the audio itself.
+const LOG: &str = "write the log in";
+const SETTLE: &str = "bring captures up to date from";
 
 pub(super) struct Writer {
     disk: Arc<dyn Disk>,
@@ -46,6 +50,10 @@ pub(super) struct Writer {
     logged: Vec<(usize, u64)>,
     /// Bytes of all jobs that are on the disk.
     written: u64,
+    /// Where to go on with settling.
+    settle_from: usize,
+    /// What [`Writer::say`] said last.
+    trouble: Option<(&'static str, String)>,
     /// Whether the ledger knows which logs the open captures need.
     told: bool,
 }
@@ -83,6 +91,8 @@ impl Writer {
             out: Vec::new(),
             logged: Vec::new(),
             written: 0,
+            settle_from: 0,
+            trouble: None,
             told: true,
         }
     }
@@ -124,6 +134,7 @@ impl Writer {
         if log.is_err() {
             self.leave_log();
         }
+        self.say(LOG, log.as_ref().err());
         let logged = std::mem::take(&mut self.logged);
         for (n, at) in &logged {
             let Some(job) = batch.get_mut(*n) else {
@@ -153,10 +164,10 @@ impl Writer {
         let Some(capture) = self.captures.get_mut(job.place).and_then(Option::take) else {
             return;
         };
-        if let Some(oldest) = capture.pieces.oldest() {
+        if let (Some(from), Some(to)) = (capture.pieces.oldest(), capture.pieces.newest()) {
             let name = capture_name(job.call, job.recording);
             let path = capture_dir(&self.dir).join(name);
-            self.shared.ledger().close(path, oldest);
+            self.shared.ledger().close(path, from..=to);
         }
         job.pieces = capture.pieces;
         self.told = false;
@@ -224,10 +235,16 @@ impl Writer {
     }
 
     fn open_log(&self) -> io::Result<Log> {
-        let id = LogId(Clock::process().now().as_micros());
-        let path = log::log_path(&self.dir, id);
-        let file = self.open_in(&log::log_dir(&self.dir), &path)?;
-        Ok(Log { id, file, end: 0 })
+        let dir = log::log_dir(&self.dir);
+        let mut id = LogId(Clock::process().now().as_micros());
+        loop {
+            let file = self.open_in(&dir, &log::log_path(&self.dir, id))?;
+            // A clock that was set back: an earlier process may have had this name.
+            if file.size()? == 0 {
+                return Ok(Log { id, file, end: 0 });
+            }
+            id.0 += 1;
+        }
     }
 
     fn open(&self, job: &Job) -> io::Result<Capture> {
@@ -254,21 +271,16 @@ impl Writer {
     fn leave_log(&mut self) {
         if let Some(log) = self.log.take_if(|log| log.end > 0) {
             self.shared.ledger().leave(log.id);
-            self.told = false;
         }
     }
 
-    /// Go on to the next log when it is time, and let old ones go.
+    /// Let old logs go, and go on to the next when it is time. The ledger knows what open captures need before a log
+    /// is left to it.
     fn turn(&mut self) {
-        let idle = !self.captures.iter().any(Option::is_some);
-        let is_full = |log: &Log| log.end >= self.log_bytes || idle;
-        if self.log.as_ref().is_some_and(is_full) {
-            self.leave_log();
-        }
         let beyond = self.shared.ledger().beyond(LOGS_LEFT);
-        if let Some(oldest) = beyond {
-            // A refusal leaves the log where it is: the next turn tries again.
-            drop(guarded(|| self.settle(oldest)));
+        match beyond {
+            Some(until) => self.settle(until),
+            None => self.say(SETTLE, None),
         }
         if !self.told {
             let open = self.captures.iter().flatten();
@@ -276,20 +288,59 @@ impl Writer {
             self.shared.ledger().open_from(oldest);
             self.told = true;
         }
+        let idle = !self.captures.iter().any(Option::is_some);
+        let is_full = |log: &Log| log.end >= self.log_bytes || idle;
+        if self.log.as_ref().is_some_and(is_full) {
+            self.leave_log();
+        }
     }
 
-    /// Write what some captures have in this log into their files.
-    fn settle(&mut self, oldest: LogId) -> io::Result<()> {
-        let behind = |c: &&mut Capture| c.pieces.oldest().is_some_and(|log| log <= oldest);
-        let open = self.captures.iter_mut().flatten();
-        let mut stragglers = open.filter(behind).take(STRAGGLERS).peekable();
-        if stragglers.peek().is_none() {
-            return Ok(());
+    /// Write what open captures have in logs up to `until` into their files. One that is refused is tried again at the
+    /// next turn, behind the others.
+    fn settle(&mut self, until: LogId) {
+        let mut left = SETTLED_BYTES.max(2 * self.out.len());
+        let places = self.captures.len();
+        let (mut refused, from) = (None, self.settle_from);
+        for n in 0..places {
+            let place = (from + n) % places;
+            let Some(Some(capture)) = self.captures.get_mut(place) else {
+                continue;
+            };
+            let Some(oldest) = capture.pieces.oldest().filter(|log| *log <= until) else {
+                continue;
+            };
+            let path = log::log_path(&self.dir, oldest);
+            let done = guarded(|| {
+                let log = self.disk.open(&path, OpenMode::Read)?;
+                capture.pieces.settle(&*log, &*capture.file, left)
+            });
+            self.told = false;
+            self.settle_from = place + 1;
+            let bytes = done.unwrap_or_else(|error| {
+                refused = Some(error);
+                0
+            });
+            // Each costs a sync, however little it has.
+            left = left.saturating_sub(bytes.max(SETTLED_BYTES / 4));
+            if left == 0 {
+                break;
+            }
         }
-        let path = log::log_path(&self.dir, oldest);
-        let from = self.disk.open(&path, OpenMode::Read)?;
-        self.told = false;
-        stragglers.try_for_each(|c| c.pieces.settle(oldest, &*from, &*c.file))
+        self.say(SETTLE, refused.as_ref());
+    }
+
+    /// Tell an operator what is refused but costs nothing yet, and when it is no more.
+    fn say(&mut self, what: &'static str, error: Option<&io::Error>) {
+        let of_what = self.trouble.as_ref().is_some_and(|(of, _)| *of == what);
+        match error {
+            Some(error) => self.trouble = Some((what, error.to_string())),
+            None if of_what => self.trouble = None,
+            None => return,
+        }
+        let dir = log::log_dir(&self.dir);
+        let text =
+            |(what, error): &(_, String)| format!("cannot {what} {}: {error}", dir.display());
+        self.shared.note_trouble(self.trouble.as_ref().map(text));
     }
 }
 
@@ -398,7 +449,9 @@ mod tests {
                 }
             }
             let logs = log::left(&SystemDisk, after.path()).unwrap();
-            log::say_again(&SystemDisk, after.path(), &logs).unwrap();
+            for log in &logs {
+                log::say_again(&SystemDisk, after.path(), log, log::Reading::Whole).unwrap();
+            }
             for (call, bytes) in &self.given {
                 let found = std::fs::read(capture_dir(after.path()).join(name(*call))).unwrap();
                 assert!(found == *bytes, "{} of {} bytes", found.len(), bytes.len());
