@@ -9,6 +9,7 @@
 use super::{CommandError, EventKind, Switch};
 use crate::call::{Call, Cause, Join, Mode, Offer, Party, Phase, SeatTone};
 use crate::id::{CallId, LegId, SeatId};
+use crate::time::Millis;
 
 impl Switch {
     /// Whether a call is such that a supervisor may do that in it.
@@ -132,6 +133,8 @@ impl Switch {
                 leg,
             },
         );
+        // While no seat was in it, nobody could be told.
+        self.handling_runs(call, Millis(1));
     }
 
     /// The seat has left its talk while a supervisor spoke in it: he has the call now.

@@ -20,6 +20,7 @@ use crate::call::{
 };
 use crate::id::{CallId, LegId, SeatId};
 use crate::limits::LEGS_PER_CALL_MAX;
+use crate::time::Millis;
 
 /// Role of a party outside whom a call is transferred to.
 const ROLE: &str = "transfer";
@@ -317,6 +318,7 @@ impl Switch {
             },
         );
         self.caller_answered(call, seat);
+        self.handling_runs(call, Millis(1));
     }
 
     /// A colleague's phone was not picked up in time; false when the leg is none.

@@ -121,6 +121,21 @@ fn take_over_gives_the_supervisor_the_seats_part_and_the_seat_its_wrap_up() {
 }
 
 #[test]
+fn long_talk_that_a_supervisor_takes_over_when_its_seat_has_left_is_told_to_him() {
+    let mut rig = Rig::new();
+    let (call, _, seat) = rig.talk("801");
+    let third = rig.adds(call, "801", "doctor");
+    rig.picks_up(third);
+    joins(&mut rig, call, Mode::Listen);
+    rig.hangs_up(seat);
+    rig.pass(70_000);
+    assert_eq!(rig.count("alert.handling_exceeded"), 0, "no seat is in it");
+    assert!(supervises(&mut rig, call, Mode::TakeOver).is_ok());
+    rig.pass(10);
+    assert_eq!(rig.count("alert.handling_exceeded"), 1);
+}
+
+#[test]
 fn take_over_may_be_asked_for_before_the_supervisors_phone_is_picked_up() {
     let mut rig = Rig::new();
     let (call, caller, seat) = rig.talk("801");
