@@ -27,7 +27,7 @@ check: ## format, lints, docs, dependency table, licences
 	$(CARGO) test --locked --quiet --test suite -- tidy
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check bans licenses sources; else python3 tools/licences.py; fi
 
-sim: ## SEEDS=1000 simulated centres of 30 virtual minutes each, invariants checked after every step; a failing seed is kept in failing-seeds/
+sim: ## SEEDS=1000 simulated hours of a centre with its faults, invariants checked after every step; a failing seed is kept in failing-seeds/
 	@tools/slow.sh "building the simulator" $(CARGO) build --profile $(PROFILE) --locked --quiet
 	@$(CARGO) run --profile $(PROFILE) --locked --quiet -- simulate --seeds $(SEEDS)
 

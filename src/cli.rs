@@ -245,6 +245,9 @@ pub struct Simulate {
     /// A flood instead: 200 calls a minute from 20 numbers at four seats, and one genuine call a minute
     #[arg(long, conflicts_with_all = ["trace", "minutes"])]
     pub flood: bool,
+    /// Every interleaving of a small centre instead: three seats, four calls
+    #[arg(long, conflicts_with_all = ["trace", "minutes", "flood", "seeds", "first", "seed"])]
+    pub small: bool,
     #[command(flatten)]
     pub what_if: WhatIf,
 }
@@ -254,7 +257,7 @@ pub struct Simulate {
 #[command(next_help_heading = "How many seats")]
 pub struct WhatIf {
     /// How many seats for so many answered in time? Days of calls instead, lived through with one seat after another
-    #[arg(long, conflicts_with_all = ["trace", "minutes", "flood", "seeds", "first"])]
+    #[arg(long, conflicts_with_all = ["trace", "minutes", "flood", "small", "seeds", "first"])]
     pub what_if: bool,
     /// Calls of this journal (a folder or a segment) instead of generated ones; it is only read
     #[arg(long, value_name = "PATH", requires = "what_if", conflicts_with_all = ["calls", "days"])]
@@ -571,6 +574,14 @@ fn run_why(why: &WhyCall) -> u8 {
 fn run_simulate(simulate: &Simulate) -> u8 {
     if simulate.what_if.what_if {
         return run_what_if(&simulate.what_if, simulate.seed.unwrap_or(1));
+    }
+    if simulate.small {
+        let walk = sim::small::walk(sim::small::DEPTH_MAX);
+        for violation in &walk.violations {
+            eprintln!("{violation}");
+        }
+        println!("{walk}");
+        return if walk.holds() { DONE } else { FAILED };
     }
     let (first, seeds) = simulate
         .seed

@@ -6,4 +6,5 @@ pub mod day;
 pub mod flood;
 pub mod parallel;
 pub mod phone;
+pub mod small;
 pub mod what_if;

@@ -293,7 +293,12 @@ impl Checker {
 
     /// What an Input says by itself, before the switch has seen it.
     pub(super) fn before(&mut self, input: &Input) {
-        self.now = input.at;
+        if let InputKind::Started { .. } = &input.kind {
+            // A new process may find its clock stepped back; within one, time does not go back.
+            self.now = input.at;
+            self.idle_since = None;
+        }
+        self.now = self.now.max(input.at);
         self.marks.before(input);
         self.forms.before(input);
         self.expected = None;
@@ -440,8 +445,14 @@ impl Checker {
     ) -> Verdict {
         let input = &as_commanded(input, events);
         self.check_ended_by_right(input, events, effects)?;
-        self.routes.policy = Some(policy.clone());
         self.routes.asked.clear();
+        let changed = matches!(
+            input.kind,
+            InputKind::Started { .. } | InputKind::PolicyChanged { .. }
+        );
+        if changed || self.routes.policy.is_none() {
+            self.routes.policy = Some(policy.clone());
+        }
         for event in events {
             self.take_queue_listening(event)?;
             self.take_event(event)?;

@@ -2,10 +2,12 @@
 //! shows what the Events tell, restarts or not.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use super::check::Verdict;
+use crate::call::Sheet;
 use crate::id::{CallId, ComplaintId, HandoverId};
 use crate::switch::{Actor, Event, EventKind, Input, InputKind, View};
 
@@ -18,6 +20,9 @@ pub(super) struct Forms {
     handed_over: BTreeSet<HandoverId>,
     /// Who commands in this step.
     commander: Option<Actor>,
+    /// Sheets as they were found to fit, and calls that Events spoke of since.
+    compared: BTreeMap<CallId, Arc<Sheet>>,
+    spoken_of: BTreeSet<CallId>,
 }
 
 #[derive(Debug, Default)]
@@ -54,6 +59,7 @@ impl Forms {
         let Some(call) = event.call else {
             return Ok(());
         };
+        self.spoken_of.insert(call);
         if let EventKind::FormChanged {
             by,
             revision,
@@ -109,7 +115,7 @@ impl Forms {
         Ok(())
     }
 
-    pub(super) fn check_view(&self, view: &View) -> Verdict {
+    pub(super) fn check_view(&mut self, view: &View) -> Verdict {
         for open in &view.calls {
             let told = self.written.get(&open.call).map_or(0, |w| w.revision);
             if open.form_revision != told {
@@ -133,6 +139,14 @@ impl Forms {
             return Err((7, format!("told {self:?}, shown {listed:?} {pending:?}")));
         }
         for (call, sheet) in view.sheets.iter() {
+            // What did not change since it was compared fits still.
+            let same = self
+                .compared
+                .get(call)
+                .is_some_and(|last| Arc::ptr_eq(last, sheet));
+            if same && !self.spoken_of.contains(call) {
+                continue;
+            }
             let told = self.written.get(call);
             let fields = told.map(|w| Value::Object(w.fields.clone()));
             let shown = (json!(sheet.form), sheet.notes.len());
@@ -140,7 +154,9 @@ impl Forms {
             if shown.0 != told.0 || shown.1 != told.1 {
                 return Err((7, format!("{call}: told {told:?}, shown {shown:?}")));
             }
+            self.compared.insert(*call, Arc::clone(sheet));
         }
+        self.spoken_of.clear();
         Ok(())
     }
 }

@@ -19,6 +19,8 @@ const NOT_ANSWERED: [&str; 4] = ["ended", "abandoned", "lost", "refused_capacity
 #[derive(Debug, Default)]
 pub(super) struct Overlong {
     talks: BTreeMap<CallId, Talk>,
+    /// Calls that the restart ended: should one go on, it was answered then.
+    answered: BTreeMap<CallId, Timestamp>,
 }
 
 #[derive(Debug, Default)]
@@ -71,8 +73,12 @@ impl Overlong {
         } else if let EventKind::AdviceGiven { on, .. } = &event.kind {
             talk.advised = *on;
             talk.from = event.at + Timers::default().handling_first;
+        } else if let EventKind::CallReopened { .. } = &event.kind {
+            let answered = self.answered.remove(&call);
+            talk.answered_at = answered.map(|at| at.min(event.at));
         } else if let EventKind::CallEnded { .. } = &event.kind {
-            self.talks.remove(&call);
+            let answered = self.talks.remove(&call).and_then(|talk| talk.answered_at);
+            self.answered.extend(answered.map(|at| (call, at)));
         }
         Ok(())
     }

@@ -105,7 +105,8 @@ impl Routes {
             return;
         };
         if let EventKind::QueueEntered { queue, again, .. } = &event.kind {
-            let arrived = received_at.map_or(at, Timestamp::as_micros);
+            // By a clock that was set back since, he came just now.
+            let arrived = received_at.map_or(at, Timestamp::as_micros).min(at);
             let since = if *again {
                 arrived
             } else {

@@ -1,15 +1,17 @@
 //! A seeded simulator of a whole centre in virtual time. It drives the real [`Switch`](crate::switch::Switch) with
 //! carriers, callers, seats, supervisors, a recorder, enrichment and modules over a network that loses, delays, doubles
-//! and reorders, kills the process once, and checks the invariants of the design after every step.
+//! and reorders, through the faults of `faults`, and checks the invariants of the design after every step.
 //!
 //! ```text
 //! agenda (time-ordered) -> Input -> Switch -> Events, Effects -> far ends and people act -> agenda
 //!                            |                    |
 //!                        journal              Checker: what must be true, built without the switch's own code
 //! ```
-//! Owns: the world and the checks. Refuses to know: sockets, threads, real time. One seed is one day that can be
-//! repeated exactly, by `firstring simulate --seed SEED`. That each check is alive is proved by [`Plant`]: a fault put in on purpose that it must catch.
+//! Owns: the world and the checks. Refuses to know: sockets, real time. One seed is one hour that can be repeated exactly,
+//! by `firstring simulate --seed SEED`. That each check is alive is proved by [`Plant`]: a fault put in on purpose that
+//! it must catch.
 
+mod campaign;
 pub(super) mod chance;
 mod check;
 mod check_call_backs;
@@ -25,6 +27,7 @@ mod check_route;
 mod check_seats;
 mod check_supervise;
 mod delivery;
+mod faults;
 mod network;
 mod people;
 mod people_forms;
@@ -39,6 +42,7 @@ mod tests;
 
 use std::fmt;
 
+pub use campaign::{Campaign, campaign};
 pub use plant::Plant;
 
 use crate::time::Timestamp;
@@ -86,6 +90,20 @@ pub struct Summary {
     /// Callers put back to the queue's head after a seat's line was lost.
     pub requeued: u64,
     pub restarts: u64,
+    /// Faults that struck: restarts and those of the next five lines.
+    pub faults: u64,
+    /// Times that seats vanished together, and that a trunk flapped.
+    pub vanished: u64,
+    pub flapped: u64,
+    /// Times that the process stood still, or its clock was stepped, forward or back.
+    pub jumps: u64,
+    /// Times that the network lost, or doubled, much of what was sent for a while.
+    pub storms: u64,
+    /// Messages lost for good or at first, and doubled.
+    pub lost_messages: u64,
+    pub doubled_messages: u64,
+    /// Times that the journal was replayed and gave the live state.
+    pub replays: u64,
     /// Calls that went on after a restart because their INVITE came again.
     pub reopened: u64,
     /// Inputs taken in, timer wake-ups included.
@@ -124,6 +142,14 @@ impl Summary {
         self.handed_over += other.handed_over;
         self.requeued += other.requeued;
         self.restarts += other.restarts;
+        self.faults += other.faults;
+        self.vanished += other.vanished;
+        self.flapped += other.flapped;
+        self.jumps += other.jumps;
+        self.storms += other.storms;
+        self.lost_messages += other.lost_messages;
+        self.doubled_messages += other.doubled_messages;
+        self.replays += other.replays;
         self.reopened += other.reopened;
         self.inputs += other.inputs;
         self.events += other.events;
@@ -164,10 +190,12 @@ impl fmt::Display for Violation {
 
 impl std::error::Error for Violation {}
 
-/// Virtual minutes of a day, unless said otherwise.
-pub const MINUTES: u32 = 30;
+/// Virtual minutes of a seed, unless said otherwise.
+pub const MINUTES: u32 = 60;
+/// With a planted fault: enough for each to show.
+const PLANTED_MINUTES: u32 = 30;
 
-/// Runs one seed: 30 virtual minutes and the time until everybody has hung up.
+/// Runs one seed: a virtual hour and the time until everybody has hung up.
 ///
 /// # Errors
 /// The first [`Violation`].
@@ -196,76 +224,5 @@ pub fn trace(seed: u64, minutes: u32) -> (Result<Summary, Box<Violation>>, Vec<S
 /// # Errors
 /// The first [`Violation`]: what the check is there for.
 pub fn run_with(seed: u64, plant: Plant) -> Result<Summary, Box<Violation>> {
-    world::World::new(seed, MINUTES, Some(plant)).run()
-}
-
-/// What a run over many seeds gave.
-#[derive(Clone, Debug, Default)]
-pub struct Campaign {
-    pub seeds: u64,
-    pub total: Summary,
-    pub violations: Vec<Violation>,
-}
-
-/// Runs `seeds` seeds from `first` on. `told` hears of each seed as it ends.
-pub fn campaign(
-    first: u64,
-    seeds: u64,
-    minutes: u32,
-    mut told: impl FnMut(u64, &Result<Summary, Box<Violation>>),
-) -> Campaign {
-    let mut campaign = Campaign {
-        seeds,
-        ..Campaign::default()
-    };
-    for seed in first..first.saturating_add(seeds) {
-        let result = run_for(seed, minutes);
-        told(seed, &result);
-        match result {
-            Ok(summary) => campaign.total.add(&summary),
-            Err(violation) => campaign.violations.push(*violation),
-        }
-    }
-    campaign
-}
-
-impl fmt::Display for Campaign {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let t = &self.total;
-        writeln!(
-            f,
-            "sim: {} calls ({} answered, {} abandoned, {} lost, {} refused), {} in menus, {} offers, {} third parties joined, {} \
-             listened to, {} taken over, {} calls joined to another, {} put on hold, {} dialled ({} not reached), {} called back, {} shelved, {} transferred, {} handed over, {} requeued, {} restarts, {} reopened, {} inputs, {} events, {} virtual hours",
-            t.calls,
-            t.answered,
-            t.abandoned,
-            t.lost,
-            t.refused,
-            t.in_menu,
-            t.offers,
-            t.joined,
-            t.listened,
-            t.taken_over,
-            t.joins,
-            t.held,
-            t.dialled,
-            t.not_reached,
-            t.called_back,
-            t.shelved,
-            t.transferred,
-            t.handed_over,
-            t.requeued,
-            t.restarts,
-            t.reopened,
-            t.inputs,
-            t.events,
-            t.virtual_s / 3600
-        )?;
-        write!(
-            f,
-            "sim: {} seeds, {} violations",
-            self.seeds,
-            self.violations.len()
-        )
-    }
+    world::World::new(seed, PLANTED_MINUTES, Some(plant)).run()
 }

@@ -15,6 +15,8 @@ pub(super) struct Dialog {
     pub(super) stage: Stage,
     /// The process that knew it was killed.
     pub(super) orphan: bool,
+    /// The journal knows how to close it.
+    pub(super) journaled: bool,
     /// Nothing of it that is repeated arrives before this.
     fifo: Timestamp,
 }
@@ -69,6 +71,7 @@ impl World {
                 end,
                 stage: Stage::Early,
                 orphan: false,
+                journaled: false,
                 fifo,
             },
         );
@@ -184,7 +187,7 @@ impl World {
 
     /// Sent once: it may be lost, late or doubled.
     fn loses(&mut self, leg: LegId, event: LegEvent) {
-        if self.chance.percent(5) {
+        if self.is_lost() {
             return;
         }
         let after = self.chance.span(5, 80);
@@ -196,7 +199,7 @@ impl World {
     pub(super) fn repeats(&mut self, leg: LegId, event: LegEvent) {
         let mut at = self.now + self.chance.span(5, 80);
         let mut again = Millis(500);
-        while self.chance.percent(5) && again.0 < 8000 {
+        while self.is_lost() && again.0 < 8000 {
             at = at + again;
             again = Millis(again.0 * 2);
         }
@@ -209,7 +212,7 @@ impl World {
     }
 
     fn double(&mut self, leg: LegId, event: &LegEvent) {
-        if self.chance.percent(2) {
+        if self.is_doubled() {
             let after = self.chance.span(100, 1200);
             let event = event.clone();
             self.plan(after, Happening::FromLeg { leg, event });
@@ -265,20 +268,20 @@ impl World {
             Target::Seat { seat, .. } => End::Phone { seat: seat.clone() },
             Target::Number { .. } => End::Third,
         };
-        let third = end == End::Third;
         let asked = match &invite.target {
             Target::Number { number, .. } => relief_of(&self.policy, number).is_some(),
             Target::Seat { .. } => false,
         };
-        self.open_dialog(leg, end);
+        self.open_dialog(leg, end.clone());
         self.journal_dialog(leg);
-        if third {
-            self.third_reacts(leg);
-            if asked {
-                self.asked_reacts(leg);
+        match end {
+            End::Phone { seat } => self.phone_reacts(leg, &seat),
+            End::Third | End::Caller { .. } => {
+                self.third_reacts(leg);
+                if asked {
+                    self.asked_reacts(leg);
+                }
             }
-        } else {
-            self.phone_reacts(leg);
         }
     }
 
@@ -292,7 +295,11 @@ impl World {
         self.plan(Millis(0), Happening::Reaches(Box::new(kind)));
     }
 
-    fn phone_reacts(&mut self, leg: LegId) {
+    fn phone_reacts(&mut self, leg: LegId, seat: &SeatId) {
+        if self.is_dead(seat) {
+            let gives_up = Millis::from_secs(32);
+            return self.plan_far(gives_up, leg, FarAct::Fail(Cause::Unreachable));
+        }
         let rings = self.chance.span(40, 400);
         let picks_up = self.chance.span(800, 7000);
         let early = self.chance.span(300, 3000);

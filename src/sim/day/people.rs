@@ -28,6 +28,8 @@ pub(super) const STRATEGIES: [Strategy; 5] = [
 ];
 /// What seats dial on their phones beside numbers of the centre.
 pub(super) const OUTWARD: &str = "13911112222";
+/// Steps at which the journal is replayed, beside kills and the end.
+const REPLAYS: u32 = 3;
 /// No caller stays longer.
 const PATIENCE_MAX: Millis = Millis::from_secs(300);
 
@@ -71,18 +73,11 @@ impl World {
             self.plan(after, Happening::Person(PersonAct::Dials { number }));
         }
         self.plan_shell_trouble();
-        for minute in 1..=day / 60_000 + 5 {
-            self.plan(Millis::from_secs(60 * minute), Happening::Snapshot);
+        for _ in 0..REPLAYS {
+            let at = self.chance.span(day / 20, day + 120_000);
+            self.plan(at, Happening::Snapshot);
         }
-        let kill = self.chance.span(day / 30 * 8, day / 30 * 24);
-        self.plan(kill, Happening::Kill);
-        // It meets callers who have just come in.
-        for _ in 0..3 {
-            let before = self.chance.below(1_000);
-            let number = self.number();
-            let at = Millis(kill.0.saturating_sub(before));
-            self.plan(at, Happening::Person(PersonAct::Dials { number }));
-        }
+        self.plan_faults();
     }
 
     fn plan_phone_trouble(&mut self, seat: &SeatId) {
@@ -147,19 +142,19 @@ impl World {
     }
 
     pub(super) fn reaches(&mut self, after: Millis, kind: InputKind) {
-        if self.chance.percent(2) {
+        if self.is_doubled() {
             let again = Millis(after.0 + self.chance.below(1_000));
             self.plan(again, Happening::Reaches(Box::new(kind.clone())));
         }
         self.plan(after, Happening::Reaches(Box::new(kind)));
     }
 
-    fn links(&mut self, seat: &SeatId, after: Millis, link: SeatLink) {
+    pub(super) fn links(&mut self, seat: &SeatId, after: Millis, link: SeatLink) {
         let seat = seat.clone();
         self.reaches(after, InputKind::Seat { seat, link });
     }
 
-    fn registers(&mut self, seat: &SeatId, after: Millis, keeps: bool) {
+    pub(super) fn registers(&mut self, seat: &SeatId, after: Millis, keeps: bool) {
         let seat = seat.clone();
         self.plan(
             after,
@@ -186,7 +181,7 @@ impl World {
         match act {
             PersonAct::Dials { number } => self.dials(number),
             PersonAct::Registers { seat, keeps } => {
-                let until = self.now + REGISTRATION;
+                let until = self.clock() + REGISTRATION;
                 let contact = format!("sip:{seat}@phone.invalid");
                 let link = SeatLink::Registered { contact, until };
                 let after = self.chance.span(5, 60);
@@ -343,7 +338,7 @@ impl World {
                 let after = self.chance.span(10, 100);
                 let event = RecordingEvent::Started {
                     recording,
-                    at: self.now,
+                    at: self.clock(),
                 };
                 self.reaches(after, InputKind::Recording { call, event });
             }
@@ -387,7 +382,7 @@ impl World {
             _ => RecordingEvent::Sealed(SealedRecording {
                 recording,
                 path: format!("{recording}.wav"),
-                start: self.now,
+                start: self.clock(),
                 duration_ms: 1,
                 size_bytes: 1,
                 sha256: String::new(),

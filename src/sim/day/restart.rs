@@ -1,20 +1,28 @@
-//! The journal as the switch sees it: a snapshot and the Inputs after it. The process is killed once; the new one
+//! The journal as the switch sees it: a snapshot and the Inputs after it. The process is killed now and then; the new one
 //! rebuilds the state from the journal, and both must agree to the last byte and word.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::Violation;
-use super::network::{Dialog, Stage};
+use super::network::{Dialog, End, Stage};
 use super::world::{Happening, World};
 use crate::id::{CallId, LegId};
 use crate::switch::{Event, Input, InputKind, SeatLink, Switch};
 use crate::time::Millis;
 
+/// An Input and what the switch said to it.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) input: Input,
+    pub(super) events: Vec<Event>,
+}
+
 /// A snapshot and what came after it.
 #[derive(Clone, Debug)]
 pub(super) struct Journal {
     snapshot: serde_json::Value,
-    entries: Vec<(Input, Vec<Event>)>,
+    entries: Vec<Rc<Taken>>,
 }
 
 impl Journal {
@@ -25,8 +33,8 @@ impl Journal {
         }
     }
 
-    pub(super) fn append(&mut self, input: &Input, events: &[Event]) {
-        self.entries.push((input.clone(), events.to_vec()));
+    pub(super) fn append(&mut self, step: &Rc<Taken>) {
+        self.entries.push(Rc::clone(step));
     }
 }
 
@@ -35,15 +43,12 @@ impl World {
     fn rebuild(&mut self) -> Result<Switch, (u8, String)> {
         let mut rebuilt = Switch::restore(&self.journal.snapshot)
             .map_err(|error| (7, format!("snapshot: {error}")))?;
-        for (input, said) in &self.journal.entries {
-            rebuilt.handle(input);
+        for step in &self.journal.entries {
+            rebuilt.handle(&step.input);
             while rebuilt.poll_effect().is_some() {}
             let events = rebuilt.take_events();
-            if self.plant.is_none() && events != *said {
-                return Err((
-                    7,
-                    format!("replay of {input:?} said {events:?}, not {said:?}"),
-                ));
+            if self.plant.is_none() && events != step.events {
+                return Err((7, format!("replayed, {step:?} said {events:?}")));
             }
         }
         if rebuilt.state_hash() == self.switch.state_hash() {
@@ -54,6 +59,7 @@ impl World {
     }
 
     pub(super) fn verify_journal(&mut self) -> Result<(), Box<Violation>> {
+        self.summary.replays += 1;
         self.check(|world| world.rebuild().map(drop))
     }
 
@@ -67,6 +73,8 @@ impl World {
 
     /// The process dies: what was on the way to it is gone, and so is its memory.
     pub(super) fn kill(&mut self) -> Result<(), Box<Violation>> {
+        self.summary.replays += 1;
+        self.summary.faults += 1;
         self.check(|world| {
             world.switch = world.rebuild()?;
             Ok(())
@@ -77,11 +85,15 @@ impl World {
             Happening::Far { .. }
             | Happening::Person(_)
             | Happening::Snapshot
-            | Happening::Kill
+            | Happening::Strikes(_)
             | Happening::Start => true,
         });
         for dialog in self.dialogs.values_mut() {
             dialog.orphan = true;
+            // What it had just begun to ring nobody will ever stop: the telephone does so by itself.
+            if !dialog.journaled && !matches!(dialog.end, End::Caller { .. }) {
+                dialog.stage = Stage::Over;
+            }
         }
         let after = self.chance.span(1_000, 12_000);
         self.plan(after, Happening::Start);
@@ -124,13 +136,17 @@ impl World {
     pub(super) fn start_again(&mut self) -> Result<(), Box<Violation>> {
         self.down = false;
         self.summary.restarts += 1;
+        self.process_begins();
         let before = self.checker.live_legs();
         let started = self.started_input();
         self.feed(started)?;
         self.check(|world| {
-            let left = before
-                .iter()
-                .find(|leg| world.dialogs.get(leg).is_some_and(|d| d.orphan));
+            let left = before.iter().find(|leg| {
+                world
+                    .dialogs
+                    .get(leg)
+                    .is_some_and(|d| d.orphan && d.journaled)
+            });
             match left {
                 Some(leg) => Err((2, format!("the dialog of leg {leg} was not closed"))),
                 None => Ok(()),

@@ -2,15 +2,17 @@
 //! switch, takes its words and has them checked.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::chance::Chance;
 use super::check::Checker;
 use super::delivery::Delivery;
+use super::faults::{Cut, Fault, Faults};
 use super::network::{Dialog, FarAct, Stage};
 use super::people::{PersonAct, STRATEGIES};
 use super::plant::{People, Plant, Step};
-use super::restart::Journal;
+use super::restart::{Journal, Taken};
 use super::{Summary, Violation};
 use crate::call::{AnswerPolicy, Arrival, LegEvent};
 use crate::id::{CallId, LegId, MenuId, PromptId, QueueId, RecordingId, ReliefId, SeatId, TrunkId};
@@ -40,17 +42,38 @@ pub(super) enum Happening {
     /// An Input that belongs to no dialog reaches the shell.
     Reaches(Box<InputKind>),
     /// An event of a dialog reaches the shell.
-    FromLeg { leg: LegId, event: LegEvent },
+    FromLeg {
+        leg: LegId,
+        event: LegEvent,
+    },
     /// A far end acts.
-    Far { leg: LegId, act: FarAct },
+    Far {
+        leg: LegId,
+        act: FarAct,
+    },
     /// A person acts.
     Person(PersonAct),
-    /// The process writes a snapshot.
+    /// The process writes a snapshot, and the journal is replayed.
     Snapshot,
-    /// The process is killed.
-    Kill,
-    /// And started again.
+    Strikes(Fault),
+    /// A killed process is started again.
     Start,
+}
+
+impl Happening {
+    /// Whether a process that stands still keeps it waiting.
+    const fn needs_process(&self) -> bool {
+        match self {
+            Self::Reaches(_)
+            | Self::FromLeg { .. }
+            | Self::Snapshot
+            | Self::Person(PersonAct::Commands { .. } | PersonAct::Reconfigures) => true,
+            Self::Person(PersonAct::Dials { .. } | PersonAct::Registers { .. })
+            | Self::Far { .. }
+            | Self::Strikes(_)
+            | Self::Start => false,
+        }
+    }
 }
 
 /// One seed's world.
@@ -67,6 +90,7 @@ pub(super) struct World {
     planned: u64,
     /// Nobody listens on our ports.
     pub(super) down: bool,
+    pub(super) faults: Faults,
     pub(super) dialogs: BTreeMap<LegId, Dialog>,
     /// Recordings not yet sealed.
     pub(super) recordings: BTreeMap<CallId, RecordingId>,
@@ -78,7 +102,7 @@ pub(super) struct World {
     pub(super) plant: Option<Plant>,
     planted: bool,
     pub(super) summary: Summary,
-    trail: VecDeque<String>,
+    trail: VecDeque<Rc<Taken>>,
     trail_max: usize,
 }
 
@@ -98,6 +122,7 @@ impl World {
             agenda: BTreeMap::new(),
             planned: 0,
             down: false,
+            faults: Faults::default(),
             dialogs: BTreeMap::new(),
             recordings: BTreeMap::new(),
             invites: BTreeMap::new(),
@@ -122,7 +147,13 @@ impl World {
     }
 
     pub(super) fn into_trail(self) -> Vec<String> {
-        self.trail.into()
+        let mut lines = Vec::new();
+        for step in &self.trail {
+            lines.push(self.told(&step.input));
+            let events = step.events.iter();
+            lines.extend(events.map(|event| format!("    -> {:?}", event.kind)));
+        }
+        lines
     }
 
     /// Lives the day.
@@ -135,6 +166,7 @@ impl World {
             let agenda = self.agenda.first_key_value().map(|((at, _), _)| *at);
             let timer = self.switch.poll_timeout().map(|(at, _)| at);
             let timer = timer.filter(|_| !self.down);
+            let timer = timer.map(|at| self.true_time(at).max(self.faults.still_until));
             let next = [agenda, timer].into_iter().flatten().min();
             let Some(next) = next.filter(|at| *at <= end) else {
                 break;
@@ -157,6 +189,11 @@ impl World {
     }
 
     fn happens(&mut self, happening: Happening) -> Result<(), Box<Violation>> {
+        if self.now < self.faults.still_until && happening.needs_process() {
+            // In the order in which they came.
+            self.plan_at(self.faults.still_until, happening);
+            return Ok(());
+        }
         match happening {
             Happening::Reaches(kind) => {
                 let invite = if let InputKind::Arrived { arrival } = &*kind {
@@ -183,7 +220,7 @@ impl World {
             Happening::Far { leg, act } => self.far(leg, act),
             Happening::Person(act) => self.person(act)?,
             Happening::Snapshot => self.snapshot()?,
-            Happening::Kill => self.kill()?,
+            Happening::Strikes(fault) => self.strikes(fault)?,
             Happening::Start => self.start_again()?,
         }
         Ok(())
@@ -211,8 +248,12 @@ impl World {
 
     /// One Input through the switch, the checker and the world.
     pub(super) fn feed(&mut self, kind: InputKind) -> Result<(), Box<Violation>> {
-        let input = Input { at: self.now, kind };
-        self.remember(&input);
+        let cut = self.is_killed_at(&kind);
+        if cut == Some(Cut::Before) {
+            return self.kill();
+        }
+        let at = self.clock();
+        let input = Input { at, kind };
         self.plant_state();
         self.summary.inputs += 1;
         let people = self.people();
@@ -225,12 +266,9 @@ impl World {
         }
         self.spoil(&input, &mut events, &mut effects, &people);
         self.summary.events += u64::try_from(events.len()).unwrap_or(0);
-        let lose = self.plant == Some(Plant::JournalLosesInput)
-            && matches!(input.kind, InputKind::Arrived { .. });
-        if !lose {
-            self.journal.append(&input, &events);
-        }
-        self.remember_events(&events);
+        let step = Rc::new(Taken { input, events });
+        let (input, events) = (&step.input, &step.events);
+        self.remember(&step);
         let mut view = self.switch.view();
         if let Some(plant) = self.plant {
             plant.spoil_view(&mut view);
@@ -238,16 +276,50 @@ impl World {
         self.check(|world| {
             world
                 .checker
-                .after(&input, &events, &effects, &view, &world.policy)
+                .after(input, events, &effects, &view, &world.policy)
         })?;
-        self.summary.count(&events);
+        self.summary.count(events);
         let spoils = self.plant.filter(|_| self.is_late());
         let now = self.now;
-        self.delivery.take(&events, now, spoils);
+        self.delivery.take(events, now, spoils);
         let delivered = self.delivery.turn(now, &mut self.chance, spoils);
         self.check(|_| delivered)?;
-        self.act_on(&input, &events, &effects);
+        if let Some(Cut::Amid(percent)) = cut {
+            let run = effects.len() * usize::try_from(percent).unwrap_or(0) / 100;
+            self.act_on(input, &[], effects.get(..run).unwrap_or(&[]));
+            return self.kill();
+        }
+        self.act_on(input, events, &effects);
         Ok(())
+    }
+
+    /// Into the journal and the trail.
+    fn remember(&mut self, step: &Rc<Taken>) {
+        let kind = &step.input.kind;
+        let lose = self.plant == Some(Plant::JournalLosesInput)
+            && matches!(kind, InputKind::Arrived { .. });
+        if !lose {
+            self.journal.append(step);
+        }
+        if let InputKind::Arrived { arrival } = kind {
+            self.journaled(arrival.leg);
+        } else if let InputKind::Leg {
+            leg,
+            event: LegEvent::Dialog { .. },
+        } = kind
+        {
+            self.journaled(*leg);
+        }
+        if self.trail.len() >= self.trail_max {
+            self.trail.pop_front();
+        }
+        self.trail.push_back(Rc::clone(step));
+    }
+
+    fn journaled(&mut self, leg: LegId) {
+        if let Some(dialog) = self.dialogs.get_mut(&leg) {
+            dialog.journaled = true;
+        }
     }
 
     /// Turns what a check says into a violation with the trail.
@@ -268,13 +340,11 @@ impl World {
 
     fn last_inputs(&self) -> Vec<String> {
         let skip = self.trail.len().saturating_sub(TRAIL);
-        self.trail.iter().skip(skip).cloned().collect()
+        let last = self.trail.iter().skip(skip);
+        last.map(|step| self.told(&step.input)).collect()
     }
 
-    fn remember(&mut self, input: &Input) {
-        if self.trail.len() >= self.trail_max {
-            self.trail.pop_front();
-        }
+    fn told(&self, input: &Input) -> String {
         let text = if let InputKind::Arrived { arrival } = &input.kind {
             format!("Arrived {} leg {}", arrival.call, arrival.leg)
         } else if let InputKind::Started { .. } = &input.kind {
@@ -284,17 +354,8 @@ impl World {
         } else {
             format!("{:?}", input.kind)
         };
-        let at = input.at.millis_since(self.start);
-        self.trail.push_back(format!("+{at} ms {text}"));
-    }
-
-    fn remember_events(&mut self, events: &[Event]) {
-        if self.trail_max == TRAIL {
-            return;
-        }
-        for event in events {
-            self.trail.push_back(format!("    -> {:?}", event.kind));
-        }
+        let at = (input.at.as_micros() - self.start.as_micros()) / 1000;
+        format!("+{at} ms {text}")
     }
 
     /// Faults begin some minutes into the day, when there is something to break.
@@ -463,11 +524,11 @@ fn menus() -> Menus {
     }
 }
 
-/// A centre of four to seven seats and one or two supervisors, some with skills, and often a second queue.
+/// A centre of seven to ten seats and one or two supervisors, some with skills, and often a second queue.
 fn policy(chance: &mut Chance) -> Policy {
     let (main, child) = (QueueId::from("main"), QueueId::from("child"));
     let mut seats = BTreeMap::new();
-    for n in 0..4 + chance.below(4) {
+    for n in 0..7 + chance.below(4) {
         let skilled = chance.percent(40);
         let queues = match chance.below(10) {
             0 => vec![main.clone()],
@@ -476,7 +537,7 @@ fn policy(chance: &mut Chance) -> Policy {
             _ => Vec::new(),
         };
         seats.insert(
-            SeatId(format!("80{n}")),
+            SeatId(format!("8{n:02}")),
             SeatPolicy {
                 role: SeatRole::Dispatcher,
                 queues,
