@@ -6,9 +6,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use crate::call::{
-    AnswerPolicy, Arrival, Cause, DialogState, Ingress, LegCommand, LegEvent, Target,
-};
+use crate::call::{AnswerPolicy, Cause, LegCommand, LegEvent, Target};
 use crate::id::{CallId, LegId, QueueId, SeatId, TrunkId};
 use crate::sim::parallel;
 use crate::switch::{
@@ -271,23 +269,12 @@ impl Flood {
             },
         );
         self.feed(InputKind::Arrived {
-            arrival: Box::new(Arrival {
+            arrival: Box::new(super::arrival(
                 call,
                 leg,
-                ingress: Ingress::Trunk(TrunkId::from("ct")),
-                invite_key: leg.to_string(),
-                called: String::from("120"),
-                caller: format!("1380013{number:04}"),
-                caller_name: None,
-                anonymous: false,
-                access_network: Vec::new(),
-                geolocation: Vec::new(),
-                pidf: Vec::new(),
-                diverted_from: Vec::new(),
-                source: String::from("192.0.2.1:5060"),
-                dialog: DialogState(serde_json::Value::Null),
-                refused_capacity: false,
-            }),
+                TrunkId::from("ct"),
+                format!("1380013{number:04}"),
+            )),
         });
         if !stays {
             let patience = Millis(15_000 + self.roll(90_000));

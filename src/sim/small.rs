@@ -12,9 +12,7 @@ use uuid::Uuid;
 
 use super::parallel;
 use crate::acd::Strategy;
-use crate::call::{
-    AnswerPolicy, Arrival, Cause, DialogState, Ingress, LegCommand, LegEvent, Target,
-};
+use crate::call::{AnswerPolicy, Cause, LegCommand, LegEvent, Target};
 use crate::id::{CallId, CommandId, LegId, QueueId, SeatId, TrunkId};
 use crate::switch::{
     Actor, CallBackRules, CallState, Centre, Command, Effect, Input, InputKind, MediaEvent, Policy,
@@ -441,23 +439,12 @@ impl State {
 
 fn arrival(n: usize) -> InputKind {
     InputKind::Arrived {
-        arrival: Box::new(Arrival {
-            call: call_of(n),
-            leg: leg_of(n),
-            ingress: Ingress::Trunk(TrunkId::from("ct")),
-            invite_key: n.to_string(),
-            called: String::from("120"),
-            caller: format!("1380013800{n}"),
-            caller_name: None,
-            anonymous: false,
-            access_network: Vec::new(),
-            geolocation: Vec::new(),
-            pidf: Vec::new(),
-            diverted_from: Vec::new(),
-            source: String::from("192.0.2.1:5060"),
-            dialog: DialogState(serde_json::Value::Null),
-            refused_capacity: false,
-        }),
+        arrival: Box::new(super::arrival(
+            call_of(n),
+            leg_of(n),
+            TrunkId::from("ct"),
+            format!("1380013800{n}"),
+        )),
     }
 }
 

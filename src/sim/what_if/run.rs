@@ -6,11 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 use super::{Caller, Comes, Stretch};
-use crate::call::{
-    AnswerPolicy, Arrival, Cause, DialogState, Ingress, LegCommand, LegEvent, Target,
-};
+use crate::call::{AnswerPolicy, Arrival, Cause, LegCommand, LegEvent, Target};
 use crate::id::{CallId, CommandId, DestinationId, LegId, QueueId, SeatId, TrunkId};
 use crate::ivr::Menus;
+use crate::sim::arrival;
 use crate::switch::{
     Actor, Command, Effect, Event, EventKind, Input, InputKind, MediaEvent, Policy, SeatLink,
     SeatPolicy, SeatRole, Switch, TrunkPolicy,
@@ -278,21 +277,13 @@ impl Run<'_> {
         }
         self.feed(InputKind::Arrived {
             arrival: Box::new(Arrival {
-                call: call_of(n),
-                leg: leg_of(n),
-                ingress: Ingress::Trunk(TrunkId(caller.queue.0)),
-                invite_key: n.to_string(),
-                called: String::from("120"),
                 anonymous: caller.anonymous,
-                caller: caller.number,
-                caller_name: None,
-                access_network: Vec::new(),
-                geolocation: Vec::new(),
-                pidf: Vec::new(),
-                diverted_from: Vec::new(),
-                source: String::from("192.0.2.1:5060"),
-                dialog: DialogState(serde_json::Value::Null),
-                refused_capacity: false,
+                ..arrival(
+                    call_of(n),
+                    leg_of(n),
+                    TrunkId(caller.queue.0),
+                    caller.number,
+                )
             }),
         });
     }
