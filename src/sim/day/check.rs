@@ -152,6 +152,8 @@ pub(super) struct Checker {
     /// Phones that were rung for a waiting call, and since when another seat has answered it.
     pub(super) losing: BTreeMap<LegId, Option<Timestamp>>,
     pub(super) now: Timestamp,
+    /// The time of the step before this one: what fell due since could not be done earlier.
+    pub(super) last: Timestamp,
     pub(super) marks: Marks,
     /// What supervisors' commands asked for: the one of this step, and those that were accepted.
     pub(super) asking: Option<(CallId, SeatId, Mode)>,
@@ -293,6 +295,7 @@ impl Checker {
 
     /// What an Input says by itself, before the switch has seen it.
     pub(super) fn before(&mut self, input: &Input) {
+        self.last = self.now;
         if let InputKind::Started { .. } = &input.kind {
             // A new process may find its clock stepped back; within one, time does not go back.
             self.now = input.at;

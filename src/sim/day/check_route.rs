@@ -186,12 +186,10 @@ impl Routes {
         if !merges {
             return at;
         }
+        // What was over once stays over when the clock is set back.
+        number.unanswered.retain(|t| at - t <= 300 * SECOND);
+        let first = number.unanswered.first().copied();
         number.unanswered.push(at);
-        let first = number
-            .unanswered
-            .iter()
-            .copied()
-            .find(|t| at - t <= 300 * SECOND);
         match first {
             Some(first) if first < at && number.stands_for_earlier.is_none() => {
                 number.stands_for_earlier = Some(call);

@@ -74,7 +74,8 @@ impl World {
             1 => FarAct::Vanish,
             _ => FarAct::HangUp,
         };
-        let after = Millis(2_000 + self.chance.tail(120_000).0);
+        // He has picked up by then, or it rings no more.
+        let after = Millis(10_000 + self.chance.tail(120_000).0);
         self.plan_far(after, leg, act);
     }
 
