@@ -116,6 +116,8 @@ name_ids! {
     TrunkId,
     /// A configured working position (坐席), by its short number such as `801`.
     SeatId,
+    /// A telephone (话机), by the account that it registers with.
+    PhoneId,
     /// A configured queue (排队).
     QueueId,
     /// Configured people outside (邻近中心、移动组) who may take a waiting call.

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::routing::Opening;
-use crate::id::{CallId, LegId};
+use crate::id::{CallId, LegId, PhoneId};
 use crate::time::Timestamp;
 
 /// Reason of a seat that let its phone ring out (未接).
@@ -21,7 +21,10 @@ pub struct Seat {
     pub duty: Duty,
     /// When `duty` began, as people see it.
     pub since: Timestamp,
-    /// Where its phone is registered.
+    /// The phone that it sits at; absent: nowhere.
+    #[serde(default)]
+    pub phone: Option<PhoneId>,
+    /// Where that phone is registered.
     pub binding: Option<Binding>,
     /// Its phone has given a sign of life since the start.
     pub proven: bool,
@@ -535,6 +538,7 @@ impl Seat {
         Self {
             duty: Duty::SignedOut,
             since: now,
+            phone: None,
             binding: None,
             proven: false,
             answered: 0,

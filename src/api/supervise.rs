@@ -13,12 +13,13 @@ use super::App;
 use super::auth::Caller;
 use super::problem::{Body, Problem};
 use crate::call::Mode;
-use crate::id::{CallId, QueueId, SeatId};
+use crate::id::{CallId, PhoneId, QueueId, SeatId};
 use crate::switch::{Command, CommandReply, Destination, Role};
 use crate::time::Millis;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
+        .routes(routes!(sign_in))
         .routes(routes!(sign_out))
         .routes(routes!(request_assist, cancel_assist))
         .routes(routes!(accept_assist))
@@ -29,6 +30,32 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 
 fn call_id(text: &str) -> Result<CallId, Problem> {
     text.parse().map_err(|_| Problem::unknown("call", text))
+}
+
+/// Where a seat sits.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Desk {
+    /// A registered phone, by its account; a seat's own phone has the seat's name.
+    phone: PhoneId,
+}
+
+/// 签入: the seat sits at this phone from now on, and its calls ring there; who sat there is signed out.
+///
+/// 409 while the seat, or the one that sits there, is in a call, and when the phone is not registered. Roles: seat (its own),
+/// supervisor.
+#[utoipa::path(post, path = "/seats/{seat}/sign_in", tag = "seats", params(("seat" = String, Path)), request_body = Desk,
+    responses((status = 200, body = CommandReply), (status = 403, body = Problem, content_type = "application/problem+json"), (status = 404, body = Problem, content_type = "application/problem+json"), (status = 409, body = Problem, content_type = "application/problem+json"), (status = 422, body = Problem, content_type = "application/problem+json")))]
+async fn sign_in(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(seat): Path<String>,
+    Body(parsed): Body<Desk>,
+) -> Result<Json<CommandReply>, Problem> {
+    let seat = SeatId(seat);
+    caller.require_seat(&seat)?;
+    let phone = parsed?.phone;
+    app.command(&caller, Command::SignIn { seat, phone }).await
 }
 
 /// 签出: the seat takes no calls until it says 示闲 or its phone registers anew; a talking seat leaves after its call.

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Cause;
-use crate::id::{CallId, LegId, ReliefId, SeatId, TrunkId};
+use crate::id::{CallId, LegId, PhoneId, ReliefId, SeatId, TrunkId};
 
 /// A call came in on a trunk or from a registered phone. Raw texts are kept as they came (cut at the limits of
 /// [`crate::limits`]); parsing them is enrichment's work and can never refuse the call.
@@ -139,8 +139,13 @@ pub struct Invite {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// A seat's registered softphone.
-    Seat { seat: SeatId, contact: String },
+    /// The softphone that a seat sits at; `phone` is its account when that is not the seat's own.
+    Seat {
+        seat: SeatId,
+        contact: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        phone: Option<PhoneId>,
+    },
     /// A number through a trunk.
     Number { trunk: TrunkId, number: String },
 }

@@ -217,6 +217,7 @@ impl CallRecord {
             | EventKind::SeatStateChanged { .. }
             | EventKind::DigitReceived { .. }
             | EventKind::StarCode { .. }
+            | EventKind::SeatSignedIn { .. }
             | EventKind::HoldExceeded { .. }
             | EventKind::ShelfExceeded { .. }
             | EventKind::TransferConsulted { .. }

@@ -6,16 +6,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::build_queues::{self, Queues};
+use super::build_queues;
 use super::build_relief;
-use super::checked::{Config, Database, Recording, SeatAccount, Secret, Store};
+use super::build_seats::{self, People};
+use super::checked::{Config, Database, Recording, Secret, Store};
 use super::disk::{self, Complaint};
 use super::raw::{Origin, Table};
 use super::section::{At, Reader, Section, quoted};
 use super::{build_edge, build_forms, build_menu, build_sip};
-use crate::id::SeatId;
 use crate::screen::Bounds;
-use crate::switch::{CallBackRules, Centre, Policy, SeatPolicy, Timers, prompts_played};
+use crate::switch::{CallBackRules, Centre, Policy, Timers, prompts_played};
 use crate::time::Millis;
 
 /// Characters of a token or digest password; shorter ones can be guessed.
@@ -32,7 +32,12 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
     let evidence_key = evidence(root.section("evidence"));
     let (allow_faults, recorded) = testing(root.section("testing"));
     let (prompts, language) = prompts(root.section("prompts"));
-    let (seats, accounts) = seats(&root, &queues);
+    let People {
+        seats,
+        accounts,
+        desks,
+        pins,
+    } = build_seats::people(&root, &queues);
     queues.check_served(&root, &seats);
     let area_code = centre
         .as_ref()
@@ -75,12 +80,14 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
             call_backs,
             menus,
             relief,
+            desks,
             forms: forms.into(),
             language,
             allow_faults,
             recording: recorded,
         },
         sip,
+        pins,
         media: media?,
         recording: Recording { dir: recordings },
         store,
@@ -334,48 +341,16 @@ fn prompts(section: Section<'_>) -> (PathBuf, String) {
     (dir.value, language.value)
 }
 
-pub(super) type Seats = std::collections::BTreeMap<SeatId, SeatPolicy>;
-
-fn seats(root: &Section<'_>, queues: &Queues) -> (Seats, Vec<SeatAccount>) {
-    let mut policies = Seats::new();
-    let mut accounts = Vec::new();
-    for (name, section) in root.named("seats") {
-        let policy = build_queues::seat_policy(&section, queues);
-        let secret = need_secret(&section, "its phone registers with it");
-        if let Some(secret) = &secret {
-            check_length(&section, secret);
-        }
-        let seat = SeatId(name);
-        policies.insert(seat.clone(), policy);
-        if let Some(secret) = secret {
-            accounts.push(SeatAccount {
-                seat,
-                secret: secret.value,
-            });
-        }
-        section.close();
-    }
-    if policies.is_empty() {
-        root.missing(
-            "seats",
-            "with no seat every caller would wait for ever",
-            "[seats.801] and below it secret_file = \"...\"",
-        );
-    } else if !policies.values().any(SeatPolicy::is_supervisor) {
-        root.reader.warn(
-            &Origin::Default,
-            "seats",
-            "has no supervisor: nobody can listen and nobody sees alarms by role",
-            "write supervisor = true at one of them",
-        );
-    }
-    (policies, accounts)
-}
-
 /// The secret of a section: `secret_file`, or `secret` from the environment. In the file itself it is refused.
 pub(super) fn secret(section: &Section<'_>) -> Option<At<Secret>> {
-    let literal = section.quiet_text("secret");
-    let file = section.path("secret_file");
+    secret_called(section, "secret")
+}
+
+/// The same under another name: `pin_file`, `pin`.
+pub(super) fn secret_called(section: &Section<'_>, name: &str) -> Option<At<Secret>> {
+    let file_key = format!("{name}_file");
+    let literal = section.quiet_text(name);
+    let file = section.path(&file_key);
     if let Some(literal) = literal {
         return match &literal.origin {
             Origin::File { .. } | Origin::Default => {
@@ -384,7 +359,7 @@ pub(super) fn secret(section: &Section<'_>) -> Option<At<Secret>> {
                     &literal.key,
                     "stands in the configuration file, which is copied, mailed and shown",
                     format!(
-                        "move it to a file (mode 0600) and write secret_file = \"/etc/firstring/secrets/{}\", or set {}",
+                        "move it to a file (mode 0600) and write {file_key} = \"/etc/firstring/secrets/{}\", or set {}",
                         section.path.replace('.', "-"),
                         variable(&literal.key)
                     ),
@@ -392,7 +367,7 @@ pub(super) fn secret(section: &Section<'_>) -> Option<At<Secret>> {
                 None
             }
             Origin::Environment { .. } => {
-                section.show("secret", "\"***\"", &literal.origin);
+                section.show(name, "\"***\"", &literal.origin);
                 Some(At {
                     value: Secret(literal.value.trim().to_owned()),
                     origin: literal.origin,
@@ -415,7 +390,7 @@ pub(super) fn secret(section: &Section<'_>) -> Option<At<Secret>> {
                     format!("chmod 0600 {}", file.value.display()),
                 );
             }
-            section.show("secret", "\"***\"", &file.origin);
+            section.show(name, "\"***\"", &file.origin);
             Some(At {
                 value: secret,
                 origin: file.origin,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::build::{Seats, check_length, complain, need_secret, secret};
+use super::build::{check_length, complain, need_secret, secret};
+use super::build_seats::Seats;
 use super::checked::{
     Api, Destination, Enrich, LineDataSource, Secret, SipListener, TlsFiles, Token, Transport,
 };

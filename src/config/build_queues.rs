@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::build::Seats;
+use super::build_seats::Seats;
 use super::section::{At, Section, hint, quoted};
 use crate::id::QueueId;
 use crate::phone;

@@ -18,6 +18,8 @@ pub struct Config {
     /// What the core decides by.
     pub policy: Policy,
     pub sip: Sip,
+    /// PINs by which seats sign in on phones that are not their own.
+    pub pins: BTreeMap<SeatId, Secret>,
     pub media: Media,
     pub recording: Recording,
     pub store: Store,

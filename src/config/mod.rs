@@ -15,6 +15,7 @@ mod build_forms;
 mod build_menu;
 mod build_queues;
 mod build_relief;
+mod build_seats;
 mod build_sip;
 pub mod checked;
 mod disk;

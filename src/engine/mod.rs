@@ -10,6 +10,7 @@ mod follow;
 mod history;
 mod outlet;
 mod owner;
+mod pins;
 mod recovery;
 mod serve;
 mod site;
@@ -21,6 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use serde::Serialize;
 use tokio::sync::{Notify, mpsc, watch as channel};
 
@@ -46,6 +48,7 @@ use crate::switch::{AlarmCode, InputKind, Switch, View};
 use crate::time::Timestamp;
 use outlet::Outlet;
 use owner::Owner;
+use pins::{PinPad, Pins};
 use tasks::Tasks;
 
 /// Version and build, as journaled.
@@ -98,6 +101,7 @@ pub struct Engine {
     readers: Tasks,
     progress: Progress,
     inputs: mpsc::Sender<InputKind>,
+    pins: Pins,
 }
 
 /// How far those readers are whose last work an ordered end waits for.
@@ -361,7 +365,17 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
         ..
     } = channels;
     let (stop_owner, stopped) = tokio::sync::oneshot::channel();
-    let owner = Owner::new(memory.switch, inbox, memory.journal, outlet, view, beat);
+    let pins: Pins = Arc::new(ArcSwap::from_pointee(config.pins.clone()));
+    let pad = PinPad::new(Arc::clone(&pins));
+    let owner = Owner::new(
+        memory.switch,
+        inbox,
+        memory.journal,
+        outlet,
+        pad,
+        view,
+        beat,
+    );
     Ok(Engine {
         addresses: Addresses {
             api: served.address,
@@ -377,6 +391,7 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
         readers,
         progress,
         inputs,
+        pins,
     })
 }
 
@@ -438,6 +453,7 @@ impl Engine {
         self.app
             .gatekeeper
             .replace_tokens(config.api.tokens.clone());
+        self.pins.store(Arc::new(config.pins.clone()));
         // Before the menus that name them.
         let read = config.clone();
         if let Ok((prompts, alarm)) = tokio::task::spawn_blocking(move || load_prompts(&read)).await

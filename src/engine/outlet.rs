@@ -30,6 +30,8 @@ impl Outlet {
                 }
             }
             Effect::Media { call, command } => self.plane.command(call, command),
+            // The owner keeps it: its inbox is where the keys come.
+            Effect::AskPin { .. } => {}
             Effect::Ask { call, question } => self.enrichment.ask(call, question),
             Effect::Reply { id, result } => self.commands.answer(id, result),
         }

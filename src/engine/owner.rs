@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::outlet::Outlet;
+use super::pins::PinPad;
 use crate::call::{Arrival, Cause, LegCommand};
 use crate::clock::Clock;
 use crate::id::CallId;
@@ -54,6 +55,7 @@ pub(super) struct Owner {
     inbox: mpsc::Receiver<InputKind>,
     journal: Journal,
     outlet: Outlet,
+    pins: PinPad,
     view: watch::Sender<Arc<View>>,
     clock: Clock,
     last_at: Timestamp,
@@ -74,6 +76,7 @@ impl Owner {
         inbox: mpsc::Receiver<InputKind>,
         journal: Journal,
         outlet: Outlet,
+        pins: PinPad,
         view: watch::Sender<Arc<View>>,
         beat: watch::Sender<Timestamp>,
     ) -> Self {
@@ -88,6 +91,7 @@ impl Owner {
             inbox,
             journal,
             outlet,
+            pins,
             view,
             clock: Clock::process(),
             last_at: Timestamp::default(),
@@ -155,7 +159,9 @@ impl Owner {
         let mut entries = Vec::with_capacity(batch.len() + 1);
         let mut effects = Vec::new();
         for kind in batch.drain(..) {
-            self.handle_one(kind, &mut entries, &mut effects);
+            if let Some(kind) = self.pins.pass(kind, self.clock.now()) {
+                self.handle_one(kind, &mut entries, &mut effects);
+            }
         }
         self.commit(entries, &mut effects).await;
         for effect in effects {
@@ -197,6 +203,9 @@ impl Owner {
             events: self.state.switch.take_events(),
         });
         while let Some(effect) = self.state.switch.poll_effect() {
+            if let Effect::AskPin { leg, seat } = &effect {
+                self.pins.ask(*leg, seat.clone());
+            }
             effects.push(effect);
         }
     }
@@ -370,7 +379,9 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
     match kind {
         InputKind::Arrived { arrival } => Some(arrival.call),
-        InputKind::Leg { leg, .. } | InputKind::Media { leg, .. } => switch.call_of_leg(*leg),
+        InputKind::Leg { leg, .. } | InputKind::Media { leg, .. } | InputKind::Pin { leg, .. } => {
+            switch.call_of_leg(*leg)
+        }
         InputKind::Recording { call, .. } | InputKind::Found { call, .. } => Some(*call),
         InputKind::Command { command, .. } => match command {
             Command::HangUp { call }
@@ -412,6 +423,7 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
             | Command::TakeOverShift { .. }
             | Command::SeatNotReady { .. }
             | Command::CallBackNow { .. }
+            | Command::SignIn { .. }
             | Command::SignOut { .. }
             | Command::ListenQueue { .. }
             | Command::StopListeningQueue { .. }

@@ -186,6 +186,7 @@ fn first_policy(input: &Input) -> Option<Policy> {
         | InputKind::Recording { .. }
         | InputKind::Found { .. }
         | InputKind::Seat { .. }
+        | InputKind::Pin { .. }
         | InputKind::Trunk { .. }
         | InputKind::UnknownSource { .. }
         | InputKind::Command { .. }

@@ -111,6 +111,7 @@ fn policy() -> Policy {
         shared_numbers: Vec::new(),
         screening: crate::screen::Bounds::default(),
         call_backs: CallBackRules::default(),
+        desks: Default::default(),
         menus: Default::default(),
         relief: std::sync::Arc::default(),
         forms: Default::default(),

@@ -175,6 +175,7 @@ fn policy() -> Policy {
         call_backs: CallBackRules::default(),
         menus: Default::default(),
         forms: Default::default(),
+        desks: Default::default(),
         language: String::from("zh-CN"),
         allow_faults: false,
         recording: false,

@@ -38,9 +38,22 @@ impl Switch {
             }
             return;
         }
-        if let Some(seat) = dials_code(arrival) {
-            return self.code_dialled(arrival, &seat);
-        }
+        let placed = match Self::phone_of(arrival) {
+            None => None,
+            Some(phone) if dials_code(arrival) => return self.code_dialled(arrival, &phone),
+            Some(phone) => match self.seat_dialling(&phone) {
+                // What it dials belongs to the seat that sits there.
+                Some(seat) => Some(Arrival {
+                    ingress: Ingress::Seat(seat),
+                    ..arrival.clone()
+                }),
+                None if !self.is_ours(&arrival.called) => {
+                    return self.seatless_dialled(arrival, &phone);
+                }
+                None => None,
+            },
+        };
+        let arrival = placed.as_ref().unwrap_or(arrival);
         if let Some(seat) = self.dials_out(arrival) {
             self.remember_invite(&arrival.invite_key, arrival.call);
             return self.phone_dialled(arrival, &seat);

@@ -6,6 +6,7 @@
 //! dialled -> Answered --ACK or 300 ms--> Told --prompt over, or 8 s--> Released --its end, or 2 s--> rung for calls again
 //!    `- call back, call a supervisor, listen: its leg goes on in that call
 //! ```
+//! Sign-in asks for a PIN meanwhile: `pin.rs`. A phone where no seat sits does nothing else.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,7 @@ use crate::call::{
     Arrival, Callee, Cause, DialogState, Ingress, Leg, LegCommand, LegEvent, LegState, Mode, Party,
     Phase,
 };
-use crate::id::{CallId, LegId, PlayId, PromptId, SeatId};
+use crate::id::{CallId, LegId, PhoneId, PlayId, PromptId, SeatId};
 use crate::limits::CALLS_MAX;
 use crate::time::Millis;
 
@@ -28,8 +29,8 @@ use crate::time::Millis;
 const TOLD_SPAN: Millis = Millis::from_secs(8);
 /// A phone that does not confirm its release is rung again after this.
 const FREE_SPAN: Millis = Millis::from_secs(2);
-/// One playback at a time.
-const PLAY: PlayId = PlayId(1);
+/// Whoever keys no PIN within this is released.
+const KEYS_SPAN: Millis = Millis::from_secs(15);
 
 const READY: &str = "star_ready";
 const AWAY: &str = "star_away";
@@ -40,8 +41,9 @@ const NONE_TO_CALL: &str = "star_none_to_call";
 const NO_SUPERVISOR: &str = "star_no_supervisor";
 const NONE_SHELVED: &str = "star_none_shelved";
 const RINGS: &str = "star_rings";
+const NO_SEAT: &str = "star_no_seat";
 /// What phones that dial codes are told, beside the hints of a talk.
-pub(super) const CODE_PROMPTS: [&str; 9] = [
+pub(super) const CODE_PROMPTS: [&str; 10] = [
     READY,
     AWAY,
     SIGNED_OUT,
@@ -51,6 +53,7 @@ pub(super) const CODE_PROMPTS: [&str; 9] = [
     NO_SUPERVISOR,
     NONE_SHELVED,
     RINGS,
+    NO_SEAT,
 ];
 
 /// One code of the second table in docs/star-codes.md.
@@ -66,6 +69,8 @@ pub struct DialledCode {
 enum Does {
     /// Gives that command; then this is said.
     Gives(fn(&SeatId) -> Command, &'static str),
+    /// Signs that seat in on this phone (签入).
+    SignsIn,
     /// Dials the most urgent call-back (回拨).
     CallsBack,
     /// Has the caller whom the seat put aside longest ago rung to it again (取回).
@@ -85,6 +90,11 @@ pub const DIALLED_CODES: &[DialledCode] = &[
     dialled("12", Does::Gives(|seat| away(seat, "就餐"), AWAY)),
     dialled("13", Does::Gives(|seat| away(seat, "培训"), AWAY)),
     dialled("14", Does::Gives(sign_out, SIGNED_OUT)),
+    DialledCode {
+        code: "15",
+        argument: Some("seat"),
+        does: Does::SignsIn,
+    },
     dialled("50", Does::CallsBack),
     dialled("51", Does::TakesBack),
     dialled("70", Does::CallsSupervisor),
@@ -130,42 +140,68 @@ fn sign_out(seat: &SeatId) -> Command {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct CodeCall {
     /// Its media.
-    call: CallId,
-    seat: SeatId,
+    pub(super) call: CallId,
+    pub(super) phone: PhoneId,
+    /// Who sits there.
+    pub(super) seat: Option<SeatId>,
     dialog: DialogState,
-    sounds: Vec<Sound>,
-    stage: Stage,
+    pub(super) sounds: Vec<Sound>,
+    plays: u32,
+    pub(super) stage: Stage,
     /// Given when the phone is off the line: it rings then.
     then: Option<Command>,
+    /// The seat whose PIN is asked for.
+    pub(super) pin: Option<SeatId>,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Stage {
+pub(super) enum Stage {
     /// The 200 is on its way.
     Answered,
-    /// It hears what came of its code.
+    /// It hears what came of its code, or what is asked of it.
     Told,
+    /// It was asked for a PIN and keys it.
+    Keys,
     /// Told to end.
     Released,
 }
 
 /// What came of a code.
-enum Upshot {
+pub(super) enum Upshot {
     /// The leg goes on in a call.
     GoesOn(Command),
     /// This is said, and the phone released.
     Says(StarResult, Option<Command>, &'static str),
     /// The phone is released, then this is given.
     Rings(Command),
+    /// The PIN of this seat is asked for first.
+    AsksPin(SeatId),
 }
 
-/// The seat whose phone dialled a code.
-pub(super) fn dials_code(arrival: &Arrival) -> Option<SeatId> {
-    match &arrival.ingress {
-        Ingress::Seat(seat) if arrival.called.starts_with('*') => Some(seat.clone()),
-        Ingress::Seat(_) | Ingress::Trunk(_) => None,
+/// What a phone is told.
+pub(super) struct Told {
+    pub(super) result: StarResult,
+    pub(super) said: &'static str,
+    pub(super) then: Option<Command>,
+    pub(super) pin: Option<SeatId>,
+}
+
+/// A phone of ours dialled a code.
+pub(super) fn dials_code(arrival: &Arrival) -> bool {
+    match arrival.ingress {
+        Ingress::Seat(_) => arrival.called.starts_with('*'),
+        Ingress::Trunk(_) => false,
     }
+}
+
+/// A tone that says how it went, and words.
+pub(super) fn sounds_of(result: StarResult, said: &str) -> Vec<Sound> {
+    let tone = match result {
+        StarResult::Done => Sound::Entry,
+        StarResult::Refused | StarResult::Unknown => Sound::Soft,
+    };
+    vec![tone, Sound::Prompt(PromptId::from(said))]
 }
 
 /// `*80801`, `*80*801#` and `*80801%23` are one.
@@ -177,26 +213,17 @@ fn read(called: &str) -> (&str, &str) {
 }
 
 impl Switch {
-    /// A seat's phone dialled a star and what follows.
-    pub(super) fn code_dialled(&mut self, arrival: &Arrival, seat: &SeatId) {
-        if arrival.refused_capacity {
-            // It was told 503; there is nothing to keep of it.
+    /// A phone dialled a star and what follows.
+    pub(super) fn code_dialled(&mut self, arrival: &Arrival, phone: &PhoneId) {
+        if !self.may_be_told(arrival, phone) {
             return;
         }
-        if self.seats.get(seat).is_none_or(|s| s.keying.is_some()) {
-            return self.release_stray(arrival, Cause::Busy);
+        let seat = self.seat_dialling(phone);
+        if let Some(seat) = &seat {
+            self.phone_dials(seat);
         }
-        self.phone_dials(seat);
         let (code, argument) = read(&arrival.called);
-        let known = DIALLED_CODES.iter().find(|c| c.code == code);
-        let whole = |c: &DialledCode| c.argument.is_some() != argument.is_empty();
-        let upshot = match known {
-            Some(known) if whole(known) => self.do_code(arrival, seat, known, argument),
-            None if STAR_CODES.iter().any(|c| c.code == code) => {
-                Upshot::Says(StarResult::Refused, None, IN_TALK)
-            }
-            Some(_) | None => Upshot::Says(StarResult::Unknown, None, UNKNOWN),
-        };
+        let upshot = self.upshot_of(arrival, phone, seat.as_ref(), (code, argument));
         let (result, command, said, then) = match upshot {
             Upshot::GoesOn(command) => (StarResult::Done, Some(command), None, None),
             Upshot::Says(result, command, said) => (result, command, Some(said), None),
@@ -204,16 +231,89 @@ impl Switch {
                 let then = Some(command.clone());
                 (StarResult::Done, Some(command), Some(RINGS), then)
             }
+            Upshot::AsksPin(of) => return self.ask_pin(arrival, phone, seat, of),
         };
+        self.say_code(phone, seat.as_ref(), code, result, command);
+        if let Some(said) = said {
+            let told = Told {
+                result,
+                said,
+                then,
+                pin: None,
+            };
+            self.answer_code(arrival, phone, seat, told);
+        }
+    }
+
+    /// A phone where no seat sits dialled a number outside.
+    pub(super) fn seatless_dialled(&mut self, arrival: &Arrival, phone: &PhoneId) {
+        if !self.may_be_told(arrival, phone) {
+            return;
+        }
+        let told = Told {
+            result: StarResult::Refused,
+            said: NO_SEAT,
+            then: None,
+            pin: None,
+        };
+        self.answer_code(arrival, phone, None, told);
+    }
+
+    /// One such call of a phone at a time, and none that had no port: it was told 503, there is nothing to keep of it.
+    fn may_be_told(&mut self, arrival: &Arrival, phone: &PhoneId) -> bool {
+        if arrival.refused_capacity {
+            return false;
+        }
+        let busy = self.codes.values().any(|coded| coded.phone == *phone);
+        if busy {
+            self.release_stray(arrival, Cause::Busy);
+        }
+        !busy
+    }
+
+    fn upshot_of(
+        &mut self,
+        arrival: &Arrival,
+        phone: &PhoneId,
+        seat: Option<&SeatId>,
+        (code, argument): (&str, &str),
+    ) -> Upshot {
+        let known = DIALLED_CODES.iter().find(|c| c.code == code);
+        let whole = |c: &DialledCode| c.argument.is_some() != argument.is_empty();
+        match (known, seat) {
+            (Some(known), _) if !whole(known) => Upshot::Says(StarResult::Unknown, None, UNKNOWN),
+            (
+                Some(DialledCode {
+                    does: Does::SignsIn,
+                    ..
+                }),
+                _,
+            ) => self.code_signs_in(phone, argument),
+            (Some(known), Some(seat)) => self.do_code(arrival, seat, known, argument),
+            (Some(_), None) => Upshot::Says(StarResult::Refused, None, NO_SEAT),
+            (None, _) if STAR_CODES.iter().any(|c| c.code == code) => {
+                Upshot::Says(StarResult::Refused, None, IN_TALK)
+            }
+            (None, _) => Upshot::Says(StarResult::Unknown, None, UNKNOWN),
+        }
+    }
+
+    /// Of no call. A phone without a seat is named instead.
+    pub(super) fn say_code(
+        &mut self,
+        phone: &PhoneId,
+        seat: Option<&SeatId>,
+        code: &str,
+        result: StarResult,
+        command: Option<Command>,
+    ) {
+        let seat = seat.cloned().unwrap_or_else(|| SeatId(phone.0.clone()));
         self.note(EventKind::StarCode {
-            seat: seat.clone(),
+            seat,
             code: code.to_owned(),
             result,
             command: command.map(Box::new),
         });
-        if let Some(said) = said {
-            self.answer_code(arrival, seat, result, said, then);
-        }
     }
 
     /// A phone that dials is there, whatever its probes said.
@@ -252,6 +352,8 @@ impl Switch {
                 let call = of.and_then(|s| s.duty.engaged()).map(|(call, _)| call);
                 self.code_supervises(&by, arrival, seat, call, *mode)
             }
+            // Asked before.
+            Does::SignsIn => Upshot::Says(StarResult::Refused, None, REFUSED),
         }
     }
 
@@ -362,7 +464,9 @@ impl Switch {
         let upshot = self.code_supervises(by, arrival, seat, Some(call), mode);
         match upshot {
             Upshot::GoesOn(_) => {}
-            refused @ (Upshot::Says(..) | Upshot::Rings(_)) => return refused,
+            refused @ (Upshot::Says(..) | Upshot::Rings(_) | Upshot::AsksPin(_)) => {
+                return refused;
+            }
         }
         if let Some(assist) = self.call_mut(call).and_then(|c| c.assist.as_mut()) {
             assist.taken = Some(seat.clone());
@@ -427,32 +531,30 @@ impl Switch {
         Ok(())
     }
 
-    /// A tone and words, then the phone is released.
-    fn answer_code(
+    /// A tone and words, then the phone is released or keys its PIN.
+    pub(super) fn answer_code(
         &mut self,
         arrival: &Arrival,
-        seat: &SeatId,
-        result: StarResult,
-        said: &str,
-        then: Option<Command>,
+        phone: &PhoneId,
+        seat: Option<SeatId>,
+        told: Told,
     ) {
-        let tone = match result {
-            StarResult::Done => Sound::Entry,
-            StarResult::Refused | StarResult::Unknown => Sound::Soft,
-        };
         let leg = arrival.leg;
+        if let Some(at) = seat.as_ref().and_then(|seat| self.seats.get_mut(seat)) {
+            at.keying = Some(leg);
+        }
         let coded = CodeCall {
             call: arrival.call,
-            seat: seat.clone(),
+            phone: phone.clone(),
+            seat,
             dialog: arrival.dialog.clone(),
-            sounds: vec![tone, Sound::Prompt(PromptId::from(said))],
+            sounds: sounds_of(told.result, told.said),
+            plays: 0,
             stage: Stage::Answered,
-            then,
+            then: told.then,
+            pin: told.pin,
         };
         self.codes.insert(leg, coded);
-        if let Some(seat) = self.seats.get_mut(seat) {
-            seat.keying = Some(leg);
-        }
         self.command_leg(leg, LegCommand::Answer);
         let span = self.policy.timers.greeting_after;
         self.arm(TimerKey::DialledCode(leg), span);
@@ -478,7 +580,12 @@ impl Switch {
 
     pub(super) fn code_media_event(&mut self, leg: LegId, event: &MediaEvent) {
         match event {
-            MediaEvent::PlayEnded { .. } => self.release_code(leg),
+            MediaEvent::PlayEnded { play } => {
+                let coded = self.codes.get(&leg);
+                if coded.is_some_and(|c| c.stage == Stage::Told && PlayId(c.plays) == *play) {
+                    self.code_told(leg);
+                }
+            }
             MediaEvent::RtpStarted | MediaEvent::Digit { .. } | MediaEvent::RtpLost { .. } => {}
         }
     }
@@ -487,21 +594,35 @@ impl Switch {
     pub(super) fn code_due(&mut self, leg: LegId) {
         match self.codes.get(&leg).map(|coded| coded.stage) {
             Some(Stage::Answered) => self.tell_code(leg),
-            Some(Stage::Told) => self.release_code(leg),
+            Some(Stage::Told) => self.code_told(leg),
+            Some(Stage::Keys) => self.pin_missing(leg),
             Some(Stage::Released) => self.code_over(leg),
             None => self.misfit("flaw.timer_code_unknown"),
         }
     }
 
-    fn tell_code(&mut self, leg: LegId) {
+    /// The words are over.
+    fn code_told(&mut self, leg: LegId) {
+        let Some(coded) = self.codes.get_mut(&leg) else {
+            return;
+        };
+        if coded.pin.is_none() {
+            return self.release_code(leg);
+        }
+        coded.stage = Stage::Keys;
+        self.arm(TimerKey::DialledCode(leg), KEYS_SPAN);
+    }
+
+    pub(super) fn tell_code(&mut self, leg: LegId) {
         let Some(coded) = self.codes.get_mut(&leg) else {
             return;
         };
         coded.stage = Stage::Told;
-        let (call, sounds) = (coded.call, coded.sounds.clone());
+        coded.plays += 1;
+        let (call, play, sounds) = (coded.call, PlayId(coded.plays), coded.sounds.clone());
         let told = MediaCommand::Play {
             leg,
-            play: PLAY,
+            play,
             sounds,
             repeat: false,
         };
@@ -509,7 +630,7 @@ impl Switch {
         self.arm(TimerKey::DialledCode(leg), TOLD_SPAN);
     }
 
-    fn release_code(&mut self, leg: LegId) {
+    pub(super) fn release_code(&mut self, leg: LegId) {
         let Some(coded) = self.codes.get_mut(&leg) else {
             return;
         };
@@ -518,7 +639,7 @@ impl Switch {
         }
         coded.stage = Stage::Released;
         let (call, dialog) = (coded.call, coded.dialog.clone());
-        let party = Party::Seat(coded.seat.clone());
+        let party = Party::Seat(SeatId(coded.phone.0.clone()));
         self.release_dialog(leg, call, party, Cause::Normal, Some(dialog));
         self.command_media(call, MediaCommand::Close);
         self.arm(TimerKey::DialledCode(leg), FREE_SPAN);
@@ -530,12 +651,11 @@ impl Switch {
             return;
         };
         self.timers.disarm(&TimerKey::DialledCode(leg));
-        let seat = self.seats.get_mut(&coded.seat);
-        if let Some(seat) = seat.filter(|s| s.keying == Some(leg)) {
+        for seat in self.seats.values_mut().filter(|s| s.keying == Some(leg)) {
             seat.keying = None;
         }
-        if let Some(command) = coded.then {
-            let by = self.actor_at(&coded.seat);
+        if let (Some(command), Some(seat)) = (coded.then, coded.seat) {
+            let by = self.actor_at(&seat);
             if self.command(&by, &command).is_err() {
                 self.misfit("code.refused_after_release");
             }
@@ -547,7 +667,7 @@ impl Switch {
         for (leg, coded) in std::mem::take(&mut self.codes) {
             let ending = super::ending::EndingLeg {
                 call: coded.call,
-                party: Party::Seat(coded.seat),
+                party: Party::Seat(SeatId(coded.phone.0)),
                 cause: Cause::Restarted,
                 dialog: Some(coded.dialog),
             };

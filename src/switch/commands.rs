@@ -43,6 +43,7 @@ impl Switch {
             Command::ListenQueue { seat, queue } => self.listen_queue(by, seat, queue.as_ref()),
             Command::StopListeningQueue { seat } => self.stop_listening_queue(by, seat),
             Command::CallBackNow { call_back, seat } => self.call_back_now(by, *call_back, seat),
+            Command::SignIn { seat, phone } => self.sign_in(by, seat, phone),
             Command::SignOut { seat } => self.sign_out(by, seat),
             Command::RequestAssist { call } => self.request_assist(by, *call),
             Command::CancelAssist { call } => self.cancel_assist(by, *call),

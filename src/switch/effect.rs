@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::input::{CommandError, CommandReply};
 use crate::call::{Arrival, LegCommand, Party};
-use crate::id::{CallId, CommandId, LegId, PlayId, PromptId, RecordingId};
+use crate::id::{CallId, CommandId, LegId, PlayId, PromptId, RecordingId, SeatId};
 use crate::matrix::Matrix;
 
 /// One thing to do.
@@ -16,6 +16,9 @@ pub enum Effect {
     Leg { leg: LegId, command: LegCommand },
     /// Media of one call.
     Media { call: CallId, command: MediaCommand },
+    /// The keys of this leg are told to nobody from now on until it ends: up to each `#` they are this seat's PIN, and
+    /// [`InputKind::Pin`](super::InputKind::Pin) says whether it was right.
+    AskPin { leg: LegId, seat: SeatId },
     /// Ask the enrichment about a call. Answers come as `Found`, or never.
     Ask { call: CallId, question: Question },
     /// Answer a command.

@@ -11,7 +11,7 @@ use crate::call::{
 };
 use crate::id::{
     CallBackId, CallId, ComplaintId, DestinationId, EventId, HandoverId, LegId, MarkId, MenuId,
-    PromptId, QueueId, RecordingId, ReliefId, SeatId, TrunkId,
+    PhoneId, PromptId, QueueId, RecordingId, ReliefId, SeatId, TrunkId,
 };
 use crate::phone::Number;
 use crate::screen::Mark;
@@ -188,6 +188,18 @@ pub enum EventKind {
         seat: SeatId,
         state: String,
         reason: Option<String>,
+    },
+    /// The seat sits at that phone from now on; `displaced` sat there and is signed out.
+    #[serde(rename = "seat.signed_in")]
+    SeatSignedIn {
+        seat: SeatId,
+        phone: PhoneId,
+        /// Where it sat before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<PhoneId>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        displaced: Option<SeatId>,
+        by: Actor,
     },
     #[serde(rename = "conference.party_ringing")]
     PartyRinging {
@@ -563,6 +575,9 @@ pub enum AlarmCode {
     StoreDown,
     #[serde(rename = "seat.unreachable")]
     SeatUnreachable,
+    /// Somebody tried a seat's PIN three times in vain.
+    #[serde(rename = "seat.pin_wrong")]
+    SeatPinWrong,
     #[serde(rename = "seats.none")]
     SeatsNone,
     /// A caller is on hold for a minute or more.

@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::codes::CODE_PROMPTS;
+use super::pin::PIN_PROMPTS;
 use super::relief::RELIEF_OFFER;
 use super::shelf::SHELVED;
 use super::silent::SILENT_CALL;
@@ -303,7 +304,10 @@ pub fn prompts_played() -> BTreeSet<PromptId> {
         SILENT_CALL,
         RELIEF_OFFER,
     ];
-    let seats = STAR_HINTS.into_iter().chain(CODE_PROMPTS);
+    let seats = STAR_HINTS
+        .into_iter()
+        .chain(CODE_PROMPTS)
+        .chain(PIN_PROMPTS);
     let named = callers.into_iter().chain(seats).map(String::from);
     let positions = (0..=POSITION_MANY).flat_map(|position| position_clips(position).1);
     named.chain(positions).map(PromptId).collect()

@@ -10,8 +10,8 @@ use super::policy::Policy;
 use crate::call::{Arrival, Complaint, FormChange, LegEvent, Mode, TransferKind, TransferTo};
 use crate::geo::{Datum, LatLon};
 use crate::id::{
-    CallBackId, CallId, CommandId, ComplaintId, DestinationId, HandoverId, LegId, MarkId, PlayId,
-    QueueId, RecordingId, SeatId, TrunkId,
+    CallBackId, CallId, CommandId, ComplaintId, DestinationId, HandoverId, LegId, MarkId, PhoneId,
+    PlayId, QueueId, RecordingId, SeatId, TrunkId,
 };
 use crate::screen::Mark;
 use crate::time::{Millis, Timestamp};
@@ -49,8 +49,10 @@ pub enum InputKind {
     Recording { call: CallId, event: RecordingEvent },
     /// Enrichment found something; possibly long after it was asked.
     Found { call: CallId, finding: Box<Finding> },
-    /// A seat's phone registered, left or stopped answering.
+    /// A phone registered, left or stopped answering; `seat` is its account, which is its own seat's name if it has one.
     Seat { seat: SeatId, link: SeatLink },
+    /// Somebody keyed the PIN that was asked for on this leg; the PIN itself is known outside only.
+    Pin { leg: LegId, right: bool },
     /// A trunk changed.
     Trunk { trunk: TrunkId, change: TrunkChange },
     /// An INVITE came from an address that no trunk admits (answered 403 by the shell).
@@ -382,6 +384,8 @@ pub enum Command {
     StopListeningQueue { seat: SeatId },
     /// Dial a call-back at this seat.
     CallBackNow { call_back: CallBackId, seat: SeatId },
+    /// 签入: the seat sits at this phone from now on, and its calls ring there.
+    SignIn { seat: SeatId, phone: PhoneId },
     /// 签出: a talking seat leaves after its call.
     SignOut { seat: SeatId },
     /// 呼叫班长: the seat that talks in the call asks for a supervisor.
@@ -494,6 +498,7 @@ impl Command {
             Self::Join { call, with } => vec![*call, *with],
             Self::SeatReady { .. }
             | Self::SeatNotReady { .. }
+            | Self::SignIn { .. }
             | Self::SignOut { .. }
             | Self::ListenQueue { .. }
             | Self::StopListeningQueue { .. }

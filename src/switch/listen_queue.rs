@@ -17,7 +17,7 @@ use super::{
     Actor, CommandError, CommandReply, EventKind, MediaCommand, MediaEvent, QueueListenerView,
     Sound, Switch,
 };
-use crate::call::{Cause, Invite, Leg, LegCommand, LegEvent, LegFact, Mode, Party, Target};
+use crate::call::{Cause, Invite, Leg, LegCommand, LegEvent, LegFact, Mode, Party};
 use crate::id::{CallId, LegId, PlayId, QueueId, SeatId};
 use crate::time::{Millis, Timestamp};
 
@@ -160,13 +160,9 @@ impl Switch {
     }
 
     fn home_invite(&self, home: CallId, seat: &SeatId) -> Option<Invite> {
-        let contact = self.seats.get(seat)?.binding.as_ref()?.contact.clone();
         Some(Invite {
             call: home,
-            target: Target::Seat {
-                seat: seat.clone(),
-                contact,
-            },
+            target: self.seat_target(seat)?,
             from_number: LISTEN_NUMBER.to_owned(),
             from_name: Some(LISTEN_NAME.to_owned()),
             picks_up: false,

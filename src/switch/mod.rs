@@ -9,8 +9,8 @@
 //!       -> free seats are offered, positions told, alarms settled -> Events, Effects
 //! ```
 //! One file per concern: arrival, menu, hearing (what a waiting caller hears), routing (who is offered whom), offer,
-//! losers (who rang in vain), relief (people outside), talk, party, hold, shelf, silent, transfer, star (keys of a phone),
-//! codes (star codes that phones dial), outbound (calls that we make), listen, listen_queue, supervise, assist, orders,
+//! losers (who rang in vain), relief (people outside), talk, party, hold, shelf, silent, transfer, phones (and who sits there),
+//! star (keys of a phone), codes (star codes that phones dial), outbound (calls that we make), listen, listen_queue, supervise, assist, orders,
 //! join, ending, call_backs, screening, form, major, complaint, handover, overlong, seats, trunks, ledger (alarms),
 //! commands, restart, timers, snapshot, picture and counters (for people).
 
@@ -41,7 +41,9 @@ mod orders;
 mod outbound;
 mod overlong;
 mod party;
+mod phones;
 mod picture;
+mod pin;
 mod policy;
 mod relief;
 mod restart;
@@ -69,7 +71,7 @@ use serde::{Deserialize, Serialize};
 use crate::acd;
 use crate::call::{Call, Capture, KeyPath, LegCommand, LegEvent, LegFact, Party};
 use crate::id::{
-    CallBackId, CallId, EventId, IdSource, LegId, QueueId, RecordingId, SeatId, TrunkId,
+    CallBackId, CallId, EventId, IdSource, LegId, PhoneId, QueueId, RecordingId, SeatId, TrunkId,
 };
 use crate::time::Timestamp;
 
@@ -87,15 +89,16 @@ pub use input::{
     RecordingEvent, Role, SealedRecording, SealedTrack, SeatLink, Shape, TrunkChange,
 };
 pub use policy::{
-    CallBackRules, Centre, Policy, QueuePolicy, Relief, ReliefKind, SeatPolicy, Timers, TrunkPolicy,
+    CallBackRules, Centre, Desks, Policy, QueuePolicy, Relief, ReliefKind, SeatPolicy, Timers,
+    TrunkPolicy,
 };
 pub use screening::marks_of;
 pub use snapshot::SnapshotError;
 pub use star::{STAR_CODES, StarCode, StarResult};
 pub use view::{
     AlarmView, AssistView, BurstView, CallBackView, CallMark, CallState, CallView, HoldView,
-    LegView, MarkView, NearView, QueueListenerView, ScoreView, ScreenView, SeatState, SeatView,
-    ShelfView, SilentView, TransferView, TrunkView, View,
+    LegView, MarkView, NearView, PhoneView, QueueListenerView, ScoreView, ScreenView, SeatState,
+    SeatView, ShelfView, SilentView, TransferView, TrunkView, View,
 };
 
 use call_backs::CallBack;
@@ -148,6 +151,11 @@ pub struct Switch {
     /// Phones that are on the line for a star code that they dialled.
     #[serde(default)]
     codes: BTreeMap<LegId, codes::CodeCall>,
+    /// Registered phones.
+    #[serde(default)]
+    phones: BTreeMap<PhoneId, acd::Binding>,
+    #[serde(default)]
+    wrong_pins: BTreeMap<SeatId, phones::WrongPins>,
     /// Calls whose seats ask for a supervisor.
     #[serde(default)]
     assists: BTreeSet<CallId>,
@@ -231,6 +239,8 @@ impl Switch {
             call_backs: BTreeMap::new(),
             stars: BTreeMap::new(),
             codes: BTreeMap::new(),
+            phones: BTreeMap::new(),
+            wrong_pins: BTreeMap::new(),
             assists: BTreeSet::new(),
             queue_listeners: BTreeMap::new(),
             screening: Screening::default(),
@@ -289,15 +299,12 @@ impl Switch {
         self.timers.next().map(|(at, key)| (at, key.name()))
     }
 
-    /// Registered phones, so that a restarted registrar knows them: seat, contact URI, end of the registration.
+    /// Registered phones, so that a restarted registrar knows them: account, contact URI, end of the registration.
     #[must_use]
     pub fn seat_bindings(&self) -> Vec<(SeatId, String, Timestamp)> {
-        self.seats
-            .iter()
-            .filter_map(|(id, seat)| {
-                let binding = seat.binding.as_ref()?;
-                Some((id.clone(), binding.contact.clone(), binding.until))
-            })
+        let phones = self.phones.iter();
+        phones
+            .map(|(phone, at)| (SeatId(phone.0.clone()), at.contact.clone(), at.until))
             .collect()
     }
 
@@ -360,7 +367,8 @@ impl Switch {
                     self.misfit("found.unknown_call");
                 }
             }
-            InputKind::Seat { seat, link } => self.seat_link(seat, link),
+            InputKind::Seat { seat, link } => self.phone_link(seat, link),
+            InputKind::Pin { leg, right } => self.pin_keyed(*leg, *right),
             InputKind::Trunk { trunk, change } => self.trunk_changed(trunk, change),
             InputKind::UnknownSource { address, count } => self.unknown_source(address, *count),
             InputKind::Command { id, by, command } => {

@@ -8,7 +8,7 @@ use super::{EventKind, MediaCommand, Switch};
 use crate::acd::Duty;
 use crate::acd::seat::{REASON_MISSED, REASON_REJECTED};
 use crate::call::{Cause, Invite, Leg, LegCommand, LegFact, Offer, Party, Phase, Talking, Target};
-use crate::id::{CallId, LegId, SeatId};
+use crate::id::{CallId, LegId, PhoneId, SeatId};
 use crate::time::Millis;
 
 /// Rest of a seat that could not be rung by a fault of ours.
@@ -80,16 +80,25 @@ impl Switch {
         seat: &SeatId,
         from_name: Option<String>,
     ) -> Option<Invite> {
-        let contact = self.seats.get(seat)?.binding.as_ref()?.contact.clone();
         Some(Invite {
             call,
-            target: Target::Seat {
-                seat: seat.clone(),
-                contact,
-            },
+            target: self.seat_target(seat)?,
             from_number: self.calls.get(&call)?.caller.display.clone(),
             from_name,
             picks_up: false,
+        })
+    }
+
+    /// The phone where a seat sits, if it is registered.
+    pub(super) fn seat_target(&self, seat: &SeatId) -> Option<Target> {
+        let at = self.seats.get(seat)?;
+        let contact = at.binding.as_ref()?.contact.clone();
+        let own = |phone: &&PhoneId| phone.as_str() == seat.as_str();
+        let phone = at.phone.as_ref().filter(|phone| !own(phone)).cloned();
+        Some(Target::Seat {
+            seat: seat.clone(),
+            contact,
+            phone,
         })
     }
 

@@ -285,18 +285,23 @@ impl Switch {
         };
         let number = arrival.called.as_str();
         let trunks = &self.policy.trunks;
-        let area = &self.policy.centre.area_code;
-        let ours = number == "120"
-            || self.policy.menus.is_ours(number, area)
-            || trunks.values().any(|t| t.shown_number == number);
         // A star is a code of ours, never a number outside.
         let outside = number.starts_with(|c: char| c == '+' || c.is_ascii_digit());
         let known = self.seats.contains_key(seat) && outside && check_number(number).is_ok();
-        if ours || !known {
+        if self.is_ours(number) || !known {
             return None;
         }
         let to_seat = matches!(self.callee_of(number), Callee::Seat(_));
         (to_seat || trunks.values().any(|t| t.outbound.is_some())).then(|| seat.clone())
+    }
+
+    /// Who dials it is a caller of the centre.
+    pub(super) fn is_ours(&self, number: &str) -> bool {
+        let area = &self.policy.centre.area_code;
+        let mut trunks = self.policy.trunks.values();
+        number == "120"
+            || self.policy.menus.is_ours(number, area)
+            || trunks.any(|trunk| trunk.shown_number == number)
     }
 
     /// A seat's phone dialled: the same path, with its own leg. Answered at once, so that it hears our tones.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    AlarmView, AssistView, CallBackView, CallState, CallView, HoldView, LegView, SeatPolicy,
-    SeatState, SeatView, ShelfView, Switch, TrunkView, View,
+    AlarmView, AssistView, CallBackView, CallState, CallView, HoldView, LegView, PhoneView,
+    SeatPolicy, SeatState, SeatView, ShelfView, Switch, TrunkView, View,
 };
 use crate::acd::{Duty, Seat};
 use crate::call::{Announcement, Call, Hearing, HoldBy, Ingress, Join, Party, Phase, Talking};
@@ -22,6 +22,14 @@ impl Switch {
                 .seats
                 .iter()
                 .map(|(id, seat)| self.seat_view(id, seat))
+                .collect(),
+            phones: self
+                .phones
+                .keys()
+                .map(|phone| PhoneView {
+                    phone: phone.clone(),
+                    seat: self.seat_at(phone),
+                })
                 .collect(),
             trunks: self
                 .trunks
@@ -100,6 +108,7 @@ impl Switch {
                 .engaged()
                 .map(|(call, _)| call)
                 .filter(|call| self.calls.contains_key(call)),
+            phone: seat.phone.clone(),
             registered: seat.binding.is_some(),
         }
     }

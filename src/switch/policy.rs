@@ -1,13 +1,13 @@
 //! The part of the configuration that the core decides by. Travels in the journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::acd::{SeatRole, Strategy};
 use crate::call::{AnswerPolicy, Lists};
-use crate::id::{QueueId, ReliefId, SeatId, TrunkId};
+use crate::id::{PhoneId, QueueId, ReliefId, SeatId, TrunkId};
 use crate::ivr::Menus;
 use crate::screen::Bounds;
 use crate::time::Millis;
@@ -38,6 +38,8 @@ pub struct Policy {
     /// What a form may choose from.
     #[serde(default)]
     pub forms: Arc<Lists>,
+    #[serde(default)]
+    pub desks: Desks,
     /// Language folder of the prompts, such as `zh-CN`.
     pub language: String,
     /// Admits commands that plant faults (tests only).
@@ -45,6 +47,16 @@ pub struct Policy {
     /// Calls are recorded; off only while the cost of recording is measured.
     #[serde(default = "always")]
     pub recording: bool,
+}
+
+/// Where seats may sign in beside their own phones.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Desks {
+    /// Phones that are no seat's own.
+    pub phones: BTreeSet<PhoneId>,
+    /// Seats that have a PIN; what it is stays outside.
+    pub pins: BTreeSet<SeatId>,
 }
 
 /// What a journal of an older build meant.

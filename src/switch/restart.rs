@@ -6,7 +6,7 @@ use super::arrival::caller_leg;
 use super::timers::{TimerKey, TimerTable};
 use super::{EventKind, MediaCommand, Outcome, Policy, Switch, Totals};
 use crate::call::{Arrival, Call, Cause, LegCommand, Phase, Unanswered};
-use crate::id::{CallId, IdSource, RecordingId};
+use crate::id::{CallId, IdSource, RecordingId, SeatId};
 use crate::matrix::Matrix;
 use crate::time::Millis;
 
@@ -41,6 +41,7 @@ impl Switch {
         self.close_old_dialogs();
         self.totals = Totals::default();
         self.handled.clear();
+        self.place_old_bindings();
         self.rearm();
         self.adopt_policy(policy.clone());
         self.restart_seats();
@@ -164,11 +165,9 @@ impl Switch {
         for call in calls {
             self.arm(TimerKey::Settle(call), Millis::from_secs(60));
         }
-        for (id, seat) in &self.seats {
-            if let Some(binding) = &seat.binding {
-                self.timers
-                    .arm(TimerKey::Registration(id.clone()), binding.until);
-            }
+        for (phone, binding) in &self.phones {
+            let name = SeatId(phone.0.clone());
+            self.timers.arm(TimerKey::Registration(name), binding.until);
         }
         self.rearm_marks();
         self.rearm_call_backs();

@@ -1,10 +1,10 @@
 //! Seats: their phones come and go, their duty changes, and every change is said once. WS/T 451-2014 7.2.1.2-e, -h.
 
 use super::timers::TimerKey;
-use super::{Actor, AlarmCode, CommandError, CommandReply, EventKind, Policy, SeatLink, Switch};
+use super::{Actor, AlarmCode, CommandError, CommandReply, EventKind, Policy, Switch};
 use crate::acd::seat::Step;
-use crate::acd::{Binding, Duty, Seat};
-use crate::id::{CallId, LegId, SeatId};
+use crate::acd::{Duty, Seat};
+use crate::id::{CallId, LegId, PhoneId, SeatId};
 use crate::limits::COMMAND_TEXT_BYTES_MAX;
 
 impl Switch {
@@ -50,6 +50,9 @@ impl Switch {
                 reason: duty.reason().map(str::to_owned),
             });
         }
+        if duty == Duty::SignedOut && before != Duty::SignedOut {
+            self.left_desk(id);
+        }
         self.after_duty(id, &duty);
         true
     }
@@ -85,6 +88,8 @@ impl Switch {
     fn retire_seat(&mut self, id: &SeatId) {
         self.timers.disarm(&TimerKey::WrapUp(id.clone()));
         self.timers.disarm(&TimerKey::Registration(id.clone()));
+        self.phones.remove(&PhoneId(id.0.clone()));
+        self.wrong_pins.remove(id);
         self.clear_alarm(AlarmCode::SeatUnreachable, id.as_str());
         self.hand_over_shelf(id);
         self.seats.remove(id);
@@ -107,36 +112,6 @@ impl Switch {
         for id in leaving {
             self.retire_seat(&id);
         }
-    }
-
-    pub(super) fn seat_link(&mut self, id: &SeatId, link: &SeatLink) {
-        if !self.seats.contains_key(id) {
-            return self.misfit("seat.unknown");
-        }
-        match link {
-            SeatLink::Registered { contact, until } => {
-                let (contact, until) = (contact.clone(), *until);
-                let known = self.seats.get(id).is_some_and(|s| s.binding.is_some());
-                if let Some(seat) = self.seats.get_mut(id) {
-                    seat.binding = Some(Binding { contact, until });
-                }
-                self.timers.arm(TimerKey::Registration(id.clone()), until);
-                self.phone_came(id, known);
-            }
-            SeatLink::Unregistered => self.phone_left(id),
-            SeatLink::Reachable { reachable: true } => {
-                if self.seats.get(id).is_some_and(|s| s.binding.is_some()) {
-                    self.phone_came(id, true);
-                } else {
-                    self.misfit("seat.reachable_unregistered");
-                }
-            }
-            SeatLink::Reachable { reachable: false } => self.phone_died(id),
-        }
-    }
-
-    pub(super) fn registration_ran_out(&mut self, id: &SeatId) {
-        self.phone_left(id);
     }
 
     /// Its phone gave a sign of life.
@@ -166,8 +141,7 @@ impl Switch {
         self.settle_seat_alarm(id);
     }
 
-    fn phone_left(&mut self, id: &SeatId) {
-        self.timers.disarm(&TimerKey::Registration(id.clone()));
+    pub(super) fn phone_left(&mut self, id: &SeatId) {
         let Some(seat) = self.seats.get_mut(id) else {
             return;
         };
@@ -178,7 +152,7 @@ impl Switch {
         self.settle_seat_alarm(id);
     }
 
-    fn phone_died(&mut self, id: &SeatId) {
+    pub(super) fn phone_died(&mut self, id: &SeatId) {
         let in_call = self.seats.get(id).is_some_and(|s| match &s.duty {
             Duty::Talking { .. } | Duty::Listening { .. } | Duty::Dialling { .. } => true,
             Duty::SignedOut
@@ -198,7 +172,7 @@ impl Switch {
         self.seat_step(id, "seat.unreachable_twice", |duty| duty.phone_died(now));
     }
 
-    fn withdraw_offer_of(&mut self, id: &SeatId) {
+    pub(super) fn withdraw_offer_of(&mut self, id: &SeatId) {
         if let Some((call, leg)) = self.offered_to(id) {
             self.withdraw_offer(call, leg, id);
         }

@@ -63,7 +63,7 @@ pub(super) enum TimerKey {
     /// Who listens to a queue has heard this call long enough.
     ListenOn(SeatId),
     WrapUp(SeatId),
-    /// A registration runs out.
+    /// A phone's registration runs out; it is named by its account.
     Registration(SeatId),
     /// A mark on a number ends by itself.
     VerdictEnd(MarkId),

@@ -28,6 +28,7 @@ impl Switch {
     /// Takes a checked configuration in.
     pub(super) fn adopt_policy(&mut self, policy: Policy) {
         self.adopt_seats(&policy);
+        self.adopt_phones(&policy);
         let now = self.now;
         for id in policy.trunks.keys() {
             self.trunks.entry(id.clone()).or_insert_with(|| Trunk {

@@ -9,7 +9,7 @@ use super::counters::Counters;
 use super::event::AlarmCode;
 use super::handover::Handover;
 use crate::call::{CallType, Cause, Complaint, Direction, Lists, Mode, Sheet};
-use crate::id::{CallBackId, CallId, LegId, MarkId, QueueId, SeatId, TrunkId};
+use crate::id::{CallBackId, CallId, LegId, MarkId, PhoneId, QueueId, SeatId, TrunkId};
 use crate::time::Timestamp;
 
 /// The whole picture.
@@ -19,6 +19,8 @@ pub struct View {
     /// Open calls, oldest first.
     pub calls: Vec<CallView>,
     pub seats: Vec<SeatView>,
+    /// Registered phones.
+    pub phones: Vec<PhoneView>,
     pub trunks: Vec<TrunkView>,
     /// Supervisors who listen to a queue.
     pub queue_listeners: Vec<QueueListenerView>,
@@ -305,7 +307,17 @@ pub struct SeatView {
     pub reason: Option<String>,
     pub since: Timestamp,
     pub call: Option<CallId>,
+    /// The phone that it sits at.
+    pub phone: Option<PhoneId>,
     pub registered: bool,
+}
+
+/// One registered phone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct PhoneView {
+    pub phone: PhoneId,
+    /// Who sits there.
+    pub seat: Option<SeatId>,
 }
 
 /// A supervisor's phone that listens to a queue (队列监听).

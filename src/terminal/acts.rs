@@ -213,6 +213,13 @@ pub const ACTS: &[Act] = &[
     )
     .confirms(),
     of_seat(
+        '9',
+        ("签入话机", "Sign in on a phone"),
+        |on| on.page.seat.is_some(),
+        |on, values| on.of_seat("POST", "sign_in", Some(written(values))),
+    )
+    .asks(&[field("phone", "话机", "Phone")]),
+    of_seat(
         'd',
         ("拨打", "Dial"),
         |on| on.seat_is(&["ready", "wrap_up", "not_ready"]),

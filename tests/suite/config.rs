@@ -26,9 +26,11 @@ impl Site {
             "token-dispatch",
             "token-operator",
             "line-data",
+            "phone-desk-1",
         ] {
             site.secret(secret, &format!("{secret}-0123456789"));
         }
+        site.secret("pin-801", "470815");
         for secret in ["destination-dispatch", "destination-emr"] {
             site.secret(secret, "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
         }

@@ -171,6 +171,11 @@ fn keys_of_a_seat_become_requests_of_the_api() {
             json!({"reason": "培训"}),
         ),
         ("o⏎", "POST /seats/801/sign_out", Value::Null),
+        (
+            "9desk-1⏎",
+            "POST /seats/801/sign_in",
+            json!({"phone": "desk-1"}),
+        ),
         ("b", "POST /calls/a/resume", Value::Null),
         ("s", "POST /calls/a/shelve", Value::Null),
         (

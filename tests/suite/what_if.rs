@@ -65,6 +65,7 @@ fn policy() -> Policy {
         shared_numbers: Vec::new(),
         screening: Default::default(),
         call_backs: CallBackRules::default(),
+        desks: Default::default(),
         menus: Default::default(),
         relief: std::sync::Arc::default(),
         forms: Default::default(),

@@ -620,7 +620,11 @@ fn a_phone_registers_with_either_digest_is_rung_where_it_came_from_and_expires()
         let leg = LegId(Uuid::from_u128(5));
         let invite = Invite {
             call: CallId(Uuid::from_u128(6)),
-            target: Target::Seat { seat, contact },
+            target: Target::Seat {
+                seat,
+                contact,
+                phone: None,
+            },
             from_number: "13800138000".into(),
             from_name: Some("南山区".into()),
             picks_up: false,

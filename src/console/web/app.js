@@ -43,6 +43,11 @@ function askDial(seat) {
 function askLink(c) {
   ask({ title: t().ask_link(name(c)), yes: t().link, fields: [{ name: 'to', label: t().ask_with, choices: c.links }], run: (body) => api('POST', `/calls/${c.call}/link`, body) });
 }
+// On any registered phone; who sits there is signed out.
+function askSignIn(s) {
+  const phones = view.phones.filter((p) => p.seat !== s.seat).map((p) => [p.phone, p.seat ? `${p.phone} · ${p.seat}` : p.phone]);
+  ask({ title: t().ask_sign_in(s.seat), yes: t().sign_in, fields: [{ name: 'phone', label: t().ask_phone, choices: phones }], run: (body) => api('POST', `/seats/${s.seat}/sign_in`, body) });
+}
 function askNotReady(seat) {
   ask({ title: t().ask_not_ready(seat), yes: t().not_ready, fields: [{ name: 'reason', label: t().ask_reason, value: t().reasons[0] }], run: (body) => api('POST', `/seats/${seat}/not_ready`, body) });
 }
@@ -102,12 +107,13 @@ function seatCard(s) {
     if (['wrap_up', 'not_ready'].includes(s.state)) acts.push(button('ready', t().ready, () => command('POST', `/seats/${s.seat}/ready`)));
     if (['wrap_up', 'ready', 'not_ready'].includes(s.state) && s.registered) acts.push(button('dial', t().dial, () => askDial(s.seat)));
     if (['wrap_up', 'ready'].includes(s.state)) acts.push(button('not_ready', t().not_ready, () => askNotReady(s.seat)));
+    if (!['talking', 'listening'].includes(s.state) && s.others) acts.push(button('sign_in', t().sign_in, () => askSignIn(s)));
     if (['ready', 'not_ready', 'wrap_up', 'talking'].includes(s.state)) acts.push(button('sign_out', t().sign_out, () => ask({ title: t().ask_sign_out(s.seat), yes: t().sign_out, run: () => api('POST', `/seats/${s.seat}/sign_out`) })));
     else if (s.state === 'signed_out' && s.registered) acts.push(button('ready', t().ready, () => command('POST', `/seats/${s.seat}/ready`)));
   }
   if (s.state === 'ready') acts.push(whySeat(s));
   if (leads()) acts.push(...queueListening(s, command));
-  return el('div', { className: `seat ${tones[s.state]} ${s.seat === me.seat ? 'own' : ''}` }, el('span', {}, el('b', { textContent: s.seat }), s.supervisor ? tag(t().supervisor) : null), timer(s.state === 'signed_out' ? 0 : s.since),
+  return el('div', { className: `seat ${tones[s.state]} ${s.seat === me.seat ? 'own' : ''}` }, el('span', {}, el('b', { textContent: s.seat }), s.supervisor ? tag(t().supervisor) : null, s.phone && s.phone !== s.seat ? tag(s.phone) : null), timer(s.state === 'signed_out' ? 0 : s.since),
     el('span', { className: `word ${tones[s.state]}`, textContent: t().state[s.state] + (s.reason && s.state !== 'signed_out' ? ` (${s.reason})` : '') }), acts.length ? el('div', { className: 'acts' }, acts) : null);
 }
 const callBackRow = (b) => el('div', { className: 'row' }, timer(b.due_at, 60, 180), who(b), b.overdue ? tag(t().overdue, 'hot') : null, b.urgent ? tag(t().repeated(b.calls), 'hot') : b.calls > 1 ? tag(`×${b.calls}`, 'hot') : null, el('span', { className: 'grow' }), b.attempts ? tag(t().tried(b.attempts), 'warm') : null, tag(t()[b.reason] ?? b.reason, 'warm'), b.state === 'open' ? (me.seat ? button('call_back', t().call_back, () => command('POST', `/call_backs/${b.call_back}/dial`, { seat: me.seat }), { className: 'main' }) : null) : tag([t().back[b.state], b.state === 'dialling' ? b.seat : null].filter(Boolean).join(' '), 'blue'), button('close', t().close, () => askClose(b)));
@@ -129,7 +135,7 @@ function draw() {
   $('waiting-count').textContent = waiting.length || ''; $('talking-count').textContent = talking.length || ''; $('call-backs-count').textContent = view.call_backs.length || '';
   rows($('waiting'), waiting, (c) => c.call, waitingRow, t().none_waiting);
   rows($('talking'), talking, (c) => c.call, talkRow, t().none_talking);
-  rows($('seats'), view.seats.map((s) => ({ ...s, role: me.role, ...(s.supervisor ? hearing(s, view, numbers) : {}) })), (s) => s.seat, seatCard);
+  rows($('seats'), view.seats.map((s) => ({ ...s, role: me.role, others: view.phones.some((p) => p.phone !== s.phone), ...(s.supervisor ? hearing(s, view, numbers) : {}) })), (s) => s.seat, seatCard);
   rows($('call-backs'), view.call_backs.slice(0, 100), (b) => b.call_back, callBackRow, t().none_call_back);
   drawMarks(leads());
   drawDuty(view, leads(), me.seat);

@@ -334,6 +334,7 @@ impl Checker {
             | InputKind::UnknownSource { .. }
             | InputKind::Command { .. }
             | InputKind::Alarm { .. }
+            | InputKind::Pin { .. }
             | InputKind::Tick
             | InputKind::Remembered { .. }
             | InputKind::Skipped { .. } => {}

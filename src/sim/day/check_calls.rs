@@ -130,6 +130,7 @@ impl Checker {
             | InputKind::Trunk { .. }
             | InputKind::UnknownSource { .. }
             | InputKind::Alarm { .. }
+            | InputKind::Pin { .. }
             | InputKind::Tick
             | InputKind::Remembered { .. }
             | InputKind::Skipped { .. } => (caller_gone && own) || self.may_end_caller(input, call),
@@ -222,7 +223,7 @@ impl Checker {
                 self.supervisor_answered(result.is_ok());
                 Ok(())
             }
-            Effect::Ask { .. } => Ok(()),
+            Effect::Ask { .. } | Effect::AskPin { .. } => Ok(()),
         }
     }
 

@@ -237,7 +237,8 @@ impl Checker {
             | Effect::Media {
                 command: MediaCommand::Play { leg, .. } | MediaCommand::Stop { leg },
                 ..
-            } => own != Some(*leg) && self.legs.contains_key(leg),
+            }
+            | Effect::AskPin { leg, .. } => own != Some(*leg) && self.legs.contains_key(leg),
             Effect::Media { .. } | Effect::Reply { .. } | Effect::Ask { .. } => false,
         });
         match foreign {

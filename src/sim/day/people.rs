@@ -322,6 +322,7 @@ impl World {
                 Effect::Leg { leg, command } => self.run_command(*leg, command),
                 Effect::Media { call, command } => self.media(*call, command),
                 Effect::Ask { call, .. } => self.asked(*call),
+                Effect::AskPin { .. } => {}
                 Effect::Reply { result, .. } => self.replied(input, result.as_ref().ok()),
             }
         }

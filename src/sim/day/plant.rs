@@ -702,6 +702,7 @@ impl Step<'_> {
             } => Some(*to),
             Effect::Media { .. }
             | Effect::Leg { .. }
+            | Effect::AskPin { .. }
             | Effect::Ask { .. }
             | Effect::Reply { .. } => None,
         });

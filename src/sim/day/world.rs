@@ -588,6 +588,7 @@ fn policy(chance: &mut Chance) -> Policy {
             dropped_within: Millis::from_secs(10),
             before_dispatch: false,
         },
+        desks: Default::default(),
         menus: menus(),
         relief: relief(chance),
         forms: std::sync::Arc::default(),

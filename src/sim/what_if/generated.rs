@@ -232,6 +232,7 @@ fn policy() -> Policy {
         shared_numbers: Vec::new(),
         screening: Bounds::default(),
         call_backs: CallBackRules::default(),
+        desks: Default::default(),
         menus: Menus::default(),
         relief: std::sync::Arc::default(),
         forms: Arc::default(),

@@ -152,6 +152,7 @@ fn staffed(policy: &Policy, seats: u32) -> Policy {
     Policy {
         seats: (0..seats).map(seat).collect(),
         trunks: policy.queues.keys().map(trunk).collect(),
+        desks: Default::default(),
         menus: Menus::default(),
         relief: std::sync::Arc::default(),
         recording: false,

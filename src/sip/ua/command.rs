@@ -3,7 +3,7 @@
 use super::leg::Leg;
 use super::{Purpose, Tell, Ua};
 use crate::call::{Cause, Invite, LegCommand, LegEvent, Target};
-use crate::id::LegId;
+use crate::id::{LegId, PhoneId, SeatId};
 use crate::sip::address::bracketed;
 use crate::sip::dialog::{Audio, Dialog, Outset, Refresher, SessionTimer, State};
 use crate::sip::message::Method;
@@ -153,10 +153,15 @@ impl Ua {
 
     fn way(&self, invite: &Invite) -> Option<Way> {
         match &invite.target {
-            Target::Seat { seat, contact } => {
+            Target::Seat {
+                seat,
+                contact,
+                phone,
+            } => {
+                let account = phone.as_ref().map_or(seat.as_str(), PhoneId::as_str);
                 let live = self
                     .registrar
-                    .binding(seat)
+                    .binding(&SeatId::from(account))
                     .map(|b| (b.uri.clone(), b.flow));
                 let (uri, flow) = live.or_else(|| registrar::read_contact(contact))?;
                 let host = bracketed(&self.listener(flow.listener).host);

@@ -410,7 +410,7 @@ fn told_to_callers(rig: &Rig, start: Timestamp, own: LegId, log: &mut Vec<String
                 MediaCommand::Play { leg, sounds, .. } => format!("{} {sounds:?}", name(leg)),
                 other => format!("{:?}", serde_json::to_value(other).unwrap()["media"]),
             },
-            Effect::Reply { .. } | Effect::Ask { .. } => continue,
+            Effect::AskPin { .. } | Effect::Reply { .. } | Effect::Ask { .. } => continue,
         };
         log.push(format!("{at} {line}"));
     }

@@ -25,6 +25,7 @@ mod orders;
 mod outbound;
 mod overlong;
 mod parties;
+mod phones;
 mod relief;
 mod restart;
 mod routing;
@@ -102,6 +103,7 @@ pub(super) fn policy() -> Policy {
         shared_numbers: vec![String::from("+8675588880000")],
         screening: crate::screen::Bounds::default(),
         call_backs: CallBackRules::default(),
+        desks: Default::default(),
         menus: crate::ivr::Menus::default(),
         relief: std::sync::Arc::default(),
         forms: std::sync::Arc::default(),

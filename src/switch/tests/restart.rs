@@ -117,7 +117,10 @@ fn invite_repeated_after_the_restart_goes_on_in_its_old_call_and_place() {
         .iter()
         .filter_map(|effect| match effect {
             Effect::Media { call, command } => Some((*call, command.clone())),
-            Effect::Leg { .. } | Effect::Ask { .. } | Effect::Reply { .. } => None,
+            Effect::Leg { .. }
+            | Effect::Ask { .. }
+            | Effect::AskPin { .. }
+            | Effect::Reply { .. } => None,
         })
         .collect();
     assert_eq!(media[0], (made, MediaCommand::Move { leg, to: call }));

@@ -29,6 +29,7 @@ fn trunk_call_is_answered_recorded_and_queued_before_anything_is_asked() {
                 ..
             } => "track",
             Effect::Ask { .. } => "ask",
+            Effect::AskPin { .. } => "ask_pin",
             other => panic!("unexpected {other:?}"),
         })
         .collect();

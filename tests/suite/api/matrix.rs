@@ -106,6 +106,12 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
     ),
     (
         "POST",
+        "/api/v1/seats/{seat}/sign_in",
+        r#"{"phone":"801"}"#,
+        "seat supervisor",
+    ),
+    (
+        "POST",
         "/api/v1/seats/{seat}/sign_out",
         "",
         "seat supervisor",

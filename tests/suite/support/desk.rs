@@ -352,6 +352,7 @@ fn written_view(talking: CallId, waiting: CallId, call_back: CallBackId) -> View
         }],
     };
     let seat = |id: &str, supervisor| SeatView {
+        phone: None,
         seat: SeatId::from(id),
         supervisor,
         state: SeatState::Ready,
