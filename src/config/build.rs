@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::build_queues;
 use super::build_relief;
-use super::build_seats::{self, People};
+use super::build_seats;
 use super::checked::{Config, Database, Recording, Secret, Store};
 use super::disk::{self, Complaint};
 use super::raw::{Origin, Table};
@@ -32,20 +32,15 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
     let evidence_key = evidence(root.section("evidence"));
     let (allow_faults, recorded) = testing(root.section("testing"));
     let (prompts, language) = prompts(root.section("prompts"));
-    let People {
-        seats,
-        accounts,
-        desks,
-        pins,
-    } = build_seats::people(&root, &queues);
-    queues.check_served(&root, &seats);
+    let people = build_seats::people(&root, &queues);
+    queues.check_served(&root, &people.seats);
     let area_code = centre
         .as_ref()
         .map_or("", |centre| centre.area_code.as_str());
     let (mut sip, trunks) = build_sip::sip(&root, area_code, &queues);
     let (shared_numbers, affinity) = build_queues::callers(root.section("callers"), area_code);
     timers.affinity = affinity;
-    sip.seats = accounts;
+    sip.seats = people.accounts;
     let menus = build_menu::menus(
         &root,
         &build_menu::Around {
@@ -64,7 +59,7 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
     recording.close();
     let store = store(root.section("store"));
     let (destinations, names) = build_edge::destinations(&root);
-    let api = build_edge::api(root.section("api"), &seats, &names, &sip.listeners);
+    let api = build_edge::api(root.section("api"), &people.seats, &names, &sip.listeners);
     let enrich = build_edge::enrich(root.section("enrich"));
     root.close();
     Some(Config {
@@ -74,20 +69,20 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
             queues: queues.rules,
             shared_numbers,
             timers,
-            seats,
+            seats: people.seats,
             trunks,
             screening,
             call_backs,
             menus,
             relief,
-            desks,
+            desks: people.desks,
             forms: forms.into(),
             language,
             allow_faults,
             recording: recorded,
         },
         sip,
-        pins,
+        pins: people.pins,
         media: media?,
         recording: Recording { dir: recordings },
         store,

@@ -357,30 +357,19 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
         enrichment: hands.enrichment,
         commands,
     };
-    let Channels {
-        inputs,
-        inbox,
-        view,
-        beat,
-        ..
-    } = channels;
-    let (stop_owner, stopped) = tokio::sync::oneshot::channel();
-    let pins: Pins = Arc::new(ArcSwap::from_pointee(config.pins.clone()));
-    let pad = PinPad::new(Arc::clone(&pins));
+    let pins: Pins = Arc::new(ArcSwap::from_pointee(config.pins));
     let owner = Owner::new(
         memory.switch,
-        inbox,
+        channels.inbox,
         memory.journal,
         outlet,
-        pad,
-        view,
-        beat,
+        PinPad::new(Arc::clone(&pins)),
+        channels.view,
+        channels.beat,
     );
+    let (stop_owner, stopped) = tokio::sync::oneshot::channel();
     Ok(Engine {
-        addresses: Addresses {
-            api: served.address,
-            sip: hands.endpoint.listeners().iter().map(listener).collect(),
-        },
+        addresses: addresses(served.address, &hands.endpoint),
         app,
         endpoint: hands.endpoint,
         plane: hands.plane,
@@ -390,17 +379,18 @@ pub async fn start(config: Config) -> Result<Engine, StartError> {
         stop_owner,
         readers,
         progress,
-        inputs,
+        inputs: channels.inputs,
         pins,
     })
 }
 
-fn listener(bound: &crate::sip::transport::Bound) -> (String, String, SocketAddr) {
-    (
-        bound.id.clone(),
-        format!("{:?}", bound.transport).to_lowercase(),
-        bound.address,
-    )
+fn addresses(api: SocketAddr, endpoint: &Endpoint) -> Addresses {
+    let listeners = endpoint.listeners().iter().map(|bound| {
+        let transport = format!("{:?}", bound.transport).to_lowercase();
+        (bound.id.clone(), transport, bound.address)
+    });
+    let sip = listeners.collect();
+    Addresses { api, sip }
 }
 
 impl Engine {

@@ -220,7 +220,7 @@ mod tests {
             leg: leg(1),
             right: false,
         };
-        assert_eq!(keys(&mut pad, leg(1), "#"), [wrong.clone()]);
+        assert_eq!(keys(&mut pad, leg(1), "#"), std::slice::from_ref(&wrong));
         assert_eq!(keys(&mut pad, leg(1), "4711#"), [wrong]);
     }
 }
