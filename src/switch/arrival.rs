@@ -115,6 +115,7 @@ impl Switch {
             || self.past.contains_key(&call)
             || self.legs.contains_key(&leg)
             || self.codes.contains_key(&leg)
+            || self.at_home(leg).is_some()
             || self.ending.contains_key(&leg)
     }
 

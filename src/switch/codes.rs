@@ -81,6 +81,8 @@ enum Does {
     Helps,
     /// Takes part in the call of the seat that is named.
     Supervises(Mode),
+    /// Hears who waits, one after the other (队列监听).
+    ListensToQueues,
 }
 
 /// All codes that can be dialled.
@@ -103,6 +105,7 @@ pub const DIALLED_CODES: &[DialledCode] = &[
     of_seat("81", Mode::Whisper),
     of_seat("82", Mode::Barge),
     of_seat("83", Mode::TakeOver),
+    dialled("84", Does::ListensToQueues),
 ];
 
 const fn dialled(code: &'static str, does: Does) -> DialledCode {
@@ -347,6 +350,16 @@ impl Switch {
             Does::TakesBack => self.code_takes_back(seat),
             Does::CallsSupervisor => self.code_calls_supervisor(&by, arrival, seat),
             Does::Helps => self.code_helps(&by, arrival, seat),
+            Does::ListensToQueues => {
+                let command = Command::ListenQueue {
+                    seat: seat.clone(),
+                    queue: None,
+                };
+                match self.listen_queue_on(&by, arrival, seat) {
+                    Ok(()) => Upshot::GoesOn(command),
+                    Err(_) => Upshot::Says(StarResult::Refused, Some(command), REFUSED),
+                }
+            }
             Does::Supervises(mode) => {
                 let of = self.seats.get(&SeatId::from(argument));
                 let call = of.and_then(|s| s.duty.engaged()).map(|(call, _)| call);

@@ -17,7 +17,9 @@ use super::{
     Actor, CommandError, CommandReply, EventKind, MediaCommand, MediaEvent, QueueListenerView,
     Sound, Switch,
 };
-use crate::call::{Cause, Invite, Leg, LegCommand, LegEvent, LegFact, Mode, Party};
+use crate::call::{
+    Arrival, Cause, Invite, Leg, LegCommand, LegEvent, LegFact, LegState, Mode, Party,
+};
 use crate::id::{CallId, LegId, PlayId, QueueId, SeatId};
 use crate::time::{Millis, Timestamp};
 
@@ -115,6 +117,29 @@ impl Switch {
         self.command_leg(leg, LegCommand::Invite(Box::new(invite)));
         self.arm(TimerKey::Ring(leg), self.policy.timers.ring);
         Ok(CommandReply::Leg { leg })
+    }
+
+    /// `ListenQueue` with the leg of a phone that dialled: where media has it already is home.
+    pub(super) fn listen_queue_on(
+        &mut self,
+        by: &Actor,
+        arrival: &Arrival,
+        seat: &SeatId,
+    ) -> Result<(), CommandError> {
+        self.check_supervisor_seat(by, seat)?;
+        let (home, leg, now) = (arrival.call, arrival.leg, self.now);
+        if !self.try_seat_step(seat, |duty| duty.listening(home, leg, now)) {
+            return Err(self.wrong_seat_state(seat, "end what it does first"));
+        }
+        self.given(by, None, "listen_queue");
+        let mut dialled = Leg::outbound(Party::Listener(seat.clone()), None);
+        dialled.state = LegState::Answering;
+        dialled.dialog = Some(arrival.dialog.clone());
+        self.begin_queue_listening(seat, None, home, leg, Place::Home(Box::new(dialled)));
+        self.command_leg(leg, LegCommand::Answer);
+        self.say_queue_listening(seat);
+        self.hush_at_home(seat);
+        Ok(())
     }
 
     fn begin_queue_listening(
@@ -226,7 +251,7 @@ impl Switch {
     }
 
     /// The supervisor whose leg is at home.
-    fn at_home(&self, leg: LegId) -> Option<SeatId> {
+    pub(super) fn at_home(&self, leg: LegId) -> Option<SeatId> {
         let at_home =
             |listener: &QueueListener| listener.leg == leg && matches!(listener.at, Place::Home(_));
         let mut listeners = self.queue_listeners.iter();
@@ -253,8 +278,8 @@ impl Switch {
                 self.home_leg_ended(&seat, leg, cause.is_failure() || !by_far_side);
             }
             LegFact::Misfit { what } => self.misfit(what),
-            LegFact::Confirmed => self.misfit("listener.confirmed"),
             LegFact::Trying
+            | LegFact::Confirmed
             | LegFact::Progressed { .. }
             | LegFact::Held { .. }
             | LegFact::Digit { .. }

@@ -213,7 +213,7 @@ pub const ACTS: &[Act] = &[
     )
     .confirms(),
     of_seat(
-        '9',
+        '0',
         ("签入话机", "Sign in on a phone"),
         |on| on.page.seat.is_some(),
         |on, values| on.of_seat("POST", "sign_in", Some(written(values))),
@@ -458,4 +458,15 @@ pub const ACTS: &[Act] = &[
         "Seconds earlier (0: as before)",
         "60",
     )]),
+    of_seat(
+        '9',
+        ("队列监听/停止", "Listen to queues/stop"),
+        |on| on.page.leads() && on.seat.is_some_and(|seat| seat.supervisor),
+        |on, _| {
+            if on.page.picture.listens_to_queue(&on.seat?.seat) {
+                return on.of_seat("DELETE", "listen_queue", None);
+            }
+            on.of_seat("POST", "listen_queue", Some(json!({})))
+        },
+    ),
 ];

@@ -13,6 +13,7 @@ pub struct Picture {
     pub trunks: Vec<Trunk>,
     pub call_backs: Vec<CallBack>,
     pub alarms: Vec<Alarm>,
+    pub queue_listeners: Vec<QueueListener>,
     pub arrived: u64,
     pub answered: u64,
     pub abandoned: u64,
@@ -172,6 +173,13 @@ pub struct Alarm {
     pub detail: String,
 }
 
+/// A supervisor's phone that listens to a queue.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct QueueListener {
+    pub seat: String,
+}
+
 /// Whom the server takes us for.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -179,6 +187,14 @@ pub struct Me {
     /// `seat`, `supervisor`, `admin`.
     pub role: String,
     pub seat: Option<String>,
+}
+
+impl Picture {
+    /// The seat's phone listens to a queue.
+    #[must_use]
+    pub fn listens_to_queue(&self, seat: &str) -> bool {
+        self.queue_listeners.iter().any(|own| own.seat == seat)
+    }
 }
 
 impl Call {

@@ -172,7 +172,7 @@ fn keys_of_a_seat_become_requests_of_the_api() {
         ),
         ("o⏎", "POST /seats/801/sign_out", Value::Null),
         (
-            "9desk-1⏎",
+            "0desk-1⏎",
             "POST /seats/801/sign_in",
             json!({"phone": "desk-1"}),
         ),
@@ -241,6 +241,7 @@ fn keys_of_a_supervisor_act_on_the_call_that_he_chose() {
             json!({"to": {"seat": "803"}}),
         ),
         ("↓↓8⏎", "POST /calls/c/priority", json!({"ahead_s": 60})),
+        ("9", "POST /seats/800/listen_queue", json!({})),
     ] {
         assert_eq!(
             asked(&mut page(), typed),

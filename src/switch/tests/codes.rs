@@ -382,6 +382,28 @@ fn a_supervisor_dials_into_the_call_of_a_seat_in_the_mode_of_the_code() {
 }
 
 #[test]
+fn a_supervisor_dials_to_hear_who_waits_one_after_the_other() {
+    let mut rig = Rig::new();
+    rig.registers("901");
+    let (_, leg) = rig.dials_code("901", "*84");
+    assert_eq!(rig.event("seat.star_code")["result"], "done");
+    assert!(rig.answers(leg) && rig.rung().is_empty());
+    rig.acks(leg);
+    assert_eq!(rig.said(leg), ["Silence(1000)"]);
+    let (_, caller) = rig.arrives();
+    assert_eq!(rig.hears(leg), [caller]);
+    rig.hangs_up(leg);
+    assert_eq!(rig.seat("901").0, SeatState::NotReady);
+    assert!(rig.switch.view().queue_listeners.is_empty());
+    rig.forget();
+    rig.registers("801");
+    let (_, leg) = rig.dials_code("801", "*84");
+    assert_eq!(rig.event("seat.star_code")["result"], "refused");
+    rig.acks(leg);
+    assert_eq!(rig.said(leg), ["Soft", "star_refused"]);
+}
+
+#[test]
 fn a_supervisor_takes_a_seats_call_over_by_a_dialled_code() {
     let mut rig = Rig::new();
     let (call, caller, _) = rig.talk("801");
