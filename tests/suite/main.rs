@@ -40,6 +40,7 @@ mod peers_menu;
 mod peers_queue;
 mod peers_relief;
 mod peers_screen;
+mod peers_screens;
 mod peers_sip;
 mod peers_stage;
 mod peers_star;

@@ -195,6 +195,11 @@ impl Server {
         )
     }
 
+    /// What all requests of the test share.
+    pub fn client(&self) -> reqwest::Client {
+        self.http.clone()
+    }
+
     /// Ask again and again until `good` finds what it looks for.
     pub async fn wait_for<T>(
         &mut self,
