@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 
 use super::App;
 use super::auth::Caller;
+use super::calls::id;
 use super::problem::{Asked, Problem};
 use crate::clock::Clock;
 use crate::id::CallId;
@@ -35,6 +36,9 @@ struct Search {
     /// Only calls of this number, in E.164 form.
     #[serde(default)]
     number: Option<String>,
+    /// Only this call: none while its record is not written yet.
+    #[serde(default)]
+    call: Option<String>,
     /// Records wanted, 1-500, newest first.
     #[serde(default = "some")]
     limit: u32,
@@ -54,6 +58,12 @@ async fn records(
     Asked(search): Asked<Search>,
 ) -> Result<Json<Vec<Value>>, Problem> {
     caller.require(&[Role::Seat, Role::Supervisor, Role::Module])?;
+    if let Some(call) = &search.call {
+        let call: CallId = id("call", call)?;
+        let found = app.store.record(call).await;
+        let found = found.map_err(|error| Problem::store(&error))?;
+        return Ok(Json(found.into_iter().collect()));
+    }
     let limit = search.limit.clamp(1, RECORDS_MAX);
     let found = app
         .store
@@ -100,10 +110,7 @@ async fn deliveries(
     let call = wanted
         .call
         .as_deref()
-        .map(|text| {
-            text.parse::<CallId>()
-                .map_err(|_| Problem::unknown("call", text))
-        })
+        .map(|text| id::<CallId>("call", text))
         .transpose()?;
     let limit = wanted.limit.clamp(1, RECORDS_MAX);
     let found = app

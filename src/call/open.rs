@@ -50,6 +50,9 @@ pub struct Call {
     /// Stands so much earlier in the list, by a supervisor's order.
     #[serde(default)]
     pub ahead: Millis,
+    /// What was found out about it so far: places, line data, history.
+    #[serde(default)]
+    pub findings: u32,
     /// Chosen in a menu; absent: the centre's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,

@@ -241,6 +241,7 @@ impl Switch {
             dispatched: false,
             assist: None,
             ahead: Millis(0),
+            findings: 0,
             language: None,
             silent: None,
             caller_leg: Some(arrival.leg),

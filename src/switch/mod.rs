@@ -363,6 +363,9 @@ impl Switch {
                     let told = (**finding).clone();
                     self.say(*call, EventKind::CallFound { finding: told });
                     self.screen_found(*call, finding);
+                    if let Some(open) = self.calls.get_mut(call) {
+                        open.findings += 1;
+                    }
                 } else {
                     self.misfit("found.unknown_call");
                 }

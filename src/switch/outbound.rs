@@ -243,6 +243,7 @@ impl Switch {
             dispatched: false,
             assist: None,
             ahead: Millis(0),
+            findings: 0,
             language: None,
             silent: None,
             caller_leg: None,

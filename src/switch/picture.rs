@@ -171,6 +171,7 @@ impl Switch {
             queue: call.queue.clone(),
             ahead_s: call.ahead.0 / 1000,
             screen: self.screen_view(call),
+            findings: call.findings,
             form_revision: self.sheets.revision(call.id),
             call_type: self.sheets.call_type(call.id),
             handling_level: self.overlong.level(call.id),

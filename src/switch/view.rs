@@ -192,6 +192,8 @@ pub struct CallView {
     /// Seconds that a supervisor has it stand earlier.
     pub ahead_s: u32,
     pub screen: ScreenView,
+    /// What was found out about it so far (places, line data, history): with each its record has more.
+    pub findings: u32,
     /// Revision of its form (受理单); 0: nobody has written.
     pub form_revision: u32,
     pub call_type: Option<CallType>,

@@ -1,6 +1,7 @@
 //! The HTTP API: who may do what, what is refused and how, what is streamed, what leaves a trace.
 
 mod browser;
+mod caller_card;
 mod ended;
 mod forms;
 mod hostile;

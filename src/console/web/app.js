@@ -1,6 +1,7 @@
 // The live page: calls, seats, call-backs, and the commands that the signed-in person may give.
 import { speakAlarms } from '/alarm.js';
 import { $, api, ask, asking, button, checkAsked, el, rows, setClock, tag, tell, tick, timer } from '/parts.js';
+import { refreshCaller } from '/caller.js';
 import { drawCounters } from '/counters.js';
 import { drawDuty, handlingTags, refreshDuty, stepsButton } from '/duty.js';
 import { formButton, openForm, words } from '/form.js';
@@ -146,10 +147,10 @@ function draw() {
 function live() {
   const source = new EventSource('/api/v1/live');
   const link = (up) => { $('link').textContent = up ? t().up : t().down; $('link').classList.toggle('down', !up); };
-  source.onmessage = (m) => { view = JSON.parse(m.data); setClock(view.at_now); link(true); draw(); speakAlarms(view, me, leads()); refreshMarks(view, leads()); refreshDuty(view, leads(), me.seat); };
+  source.onmessage = (m) => { view = JSON.parse(m.data); setClock(view.at_now); link(true); draw(); refreshCaller(view, me.seat); speakAlarms(view, me, leads()); refreshMarks(view, leads()); refreshDuty(view, leads(), me.seat); };
   source.onerror = () => { link(false); if (source.readyState === EventSource.CLOSED) setTimeout(() => { source.close(); live(); }, 2000); };
 }
-function changeLanguage() { swap(); if (view) $('link').textContent = t().up; draw(); redraw(); }
+function changeLanguage() { swap(); if (view) $('link').textContent = t().up; draw(); redraw(); if (view) refreshCaller(view, me.seat); }
 const help = () => ask({ title: t().keys, fields: [{ shown: el('dl', {}, t().key_list.flatMap(([key, what]) => [el('dt', {}, el('kbd', { textContent: key })), el('dd', { textContent: what })])) }] });
 
 document.addEventListener('keydown', (e) => {

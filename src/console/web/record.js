@@ -5,14 +5,14 @@ import { formButton, formFacts } from '/form.js';
 import { t } from '/text.js';
 
 let chosen = null, drawn = '', first = true; // a person's choice stays; else the newest complete one is shown
-const when = (text) => (text ? new Date(text).toLocaleTimeString(t().name === 'zh' ? 'zh-CN' : 'en-GB') : '');
+export const when = (text) => (text ? new Date(text).toLocaleTimeString(t().name === 'zh' ? 'zh-CN' : 'en-GB') : '');
 const seconds = (ms) => (ms == null ? '' : span(ms / 1000));
 const sealed = (r) => r.recordings?.find((one) => one.sha256);
-const outcome = (r) => t().outcomes[r.end?.result ?? 'open'] ?? r.end.result;
-const tone = (r) => ({ answered: 'good', abandoned: 'warm', lost: 'hot', refused_capacity: 'hot' })[r.end?.result] ?? 'blue';
+export const outcome = (r) => t().outcomes[r.end?.result ?? 'open'] ?? r.end.result;
+export const tone = (r) => ({ answered: 'good', abandoned: 'warm', lost: 'hot', refused_capacity: 'hot' })[r.end?.result] ?? 'blue';
 
-const facts = (pairs) => el('dl', {}, pairs.filter(([, v]) => v).flatMap(([k, v]) => [el('dt', { textContent: k }), el('dd', { textContent: v })]));
-const place = (l) => [t().source[l.source] ?? l.source, typeof l.civic === 'string' ? l.civic : l.civic?.detail,
+export const facts = (pairs) => el('dl', {}, pairs.filter(([, v]) => v).flatMap(([k, v]) => [el('dt', { textContent: k }), el('dd', { textContent: v })]));
+export const place = (l) => [t().source[l.source] ?? l.source, typeof l.civic === 'string' ? l.civic : l.civic?.detail,
   l.lat != null ? `${l.lat.toFixed(5)}, ${l.lon.toFixed(5)} ${l.crs ?? ''}` : '', l.radius_m ? `±${Math.round(l.radius_m)} m` : ''].filter(Boolean).join(' · ');
 const order = (o) => [t().order[o.cancelled_at || o.cancelled ? 'cancelled' : o.reassigned_from ? 'reassigned' : 'issued'], o.reassigned_from ? `${o.reassigned_from.join(' → ')} → ${o.vehicle}` : o.vehicle, o.station, o.reason].filter(Boolean).join(' · ');
 
@@ -72,8 +72,10 @@ async function show(record) {
   $('record').replaceChildren(...parts);
 }
 
+/// Shown until another is chosen.
+export function choose(call) { chosen = call; refresh(); }
 function listed(record) {
-  const e = button('choose', '', () => { chosen = record.call_id; refresh(); });
+  const e = button('choose', '', () => choose(record.call_id));
   e.setAttribute('aria-current', String(record.shown));
   e.append(el('span', { className: 'number', textContent: record.number }), tag(record.outcome, record.tone), el('small', { textContent: when(record.received) }), el('small', { textContent: record.recorded ? '♪' : '' }));
   return e;
@@ -89,7 +91,8 @@ function delivery(d) {
 export async function refresh() {
   try {
     const [found, sent] = await Promise.all([api('GET', '/records?limit=12'), api('GET', '/deliveries?limit=24')]);
-    const shown = found.find((r) => r.call_id === chosen) ?? found.find((r) => r.end && sealed(r) && r.end.result === 'answered') ?? found.find(sealed) ?? found[0];
+    const older = chosen && !found.some((r) => r.call_id === chosen) ? await api('GET', `/records/${chosen}`).catch(() => null) : null;
+    const shown = older ?? found.find((r) => r.call_id === chosen) ?? found.find((r) => r.end && sealed(r) && r.end.result === 'answered') ?? found.find(sealed) ?? found[0];
     rows($('records'), found.map((r) => ({ call_id: r.call_id, number: r.caller?.number?.display || t().unknown, outcome: outcome(r), tone: tone(r), received: r.times?.received, recorded: !!sealed(r), shown: r === shown })), (r) => r.call_id, listed, t().none_record);
     if (shown) await show(shown);
     if (!$('deliveries').querySelector('tbody') || $('deliveries').dataset.language !== t().name) {

@@ -334,6 +334,7 @@ fn written_view(talking: CallId, waiting: CallId, call_back: CallBackId) -> View
         silent: None,
         transfer: None,
         screen: firstring::switch::ScreenView::default(),
+        findings: 0,
         form_revision: 0,
         call_type: None,
         major: None,
