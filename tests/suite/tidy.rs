@@ -87,6 +87,7 @@ const TABLE: &[(&str, &[&[&str]])] = &[
     ("sim/", &[ALL]),
     ("demo/", &[ALL]),
     ("cli.rs", &[ALL]),
+    ("cli/", &[ALL]),
     ("main.rs", &[ALL]),
     ("lib.rs", &[ALL]),
 ];
@@ -157,7 +158,7 @@ const OWNED: &[(&str, &[&str])] = &[
     ("md5", &["sip/auth.rs", "sim/"]),
     ("zip", &["api/evidence.rs"]),
     ("ratatui", &["terminal/"]),
-    ("clap", &["cli.rs", "main.rs"]),
+    ("clap", &["cli.rs", "cli/", "main.rs"]),
     // The reference modules are what another vendor would write, with a store of their own.
     ("sqlx", &["store/", "modules/"]),
     ("standardwebhooks", &["deliver/", "modules/"]),
