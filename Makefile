@@ -40,7 +40,7 @@ bench: ## CPU per recorded call, delay and system calls, against a forwarding pr
 	@tools/slow.sh "building the bench" $(CARGO) bench --no-run --locked --quiet --bench load
 	@$(CARGO) bench --locked --quiet --bench load
 
-bench-route: ## from a free seat to the offer: 1,000 calls wait, 500 seats; fails when p99 is above 1 ms
+bench-route: ## from a free seat to the offer, and the steps between: 1,000 calls wait, 500 seats; fails when p99 of CPU time is above 1 ms
 	@tools/slow.sh "building the bench" $(CARGO) bench --no-run --locked --quiet --bench route
 	@$(CARGO) bench --locked --quiet --bench route
 

@@ -18,7 +18,7 @@ pub mod seat;
 #[cfg(test)]
 mod reference;
 
-pub use queue::{Entry, Order, Queue};
+pub use queue::{Entry, Order, Queue, Shift};
 pub use rank::{Callers, Identity};
 pub use routing::{Candidate, Held, Need, Rule, SeatRole, Strategy, Table, Waiting, choose};
 pub use seat::{After, Binding, Duty, Seat, Standby};

@@ -31,10 +31,15 @@ pub struct Entry {
 pub struct Order<'a> {
     pub now: Timestamp,
     pub callers: &'a Callers,
-    /// How far a call is ahead: by its queue, and by a supervisor's order.
-    pub ahead: &'a dyn Fn(&Entry) -> Millis,
-    /// How far a human verdict puts a call behind.
-    pub behind: &'a dyn Fn(CallId) -> Millis,
+}
+
+/// How far a call stands from where its time puts it.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shift {
+    /// By its queue, and by a supervisor's order.
+    pub ahead: Millis,
+    /// By a human verdict.
+    pub behind: Millis,
 }
 
 /// Waiting calls, in the order in which they entered.
@@ -106,36 +111,43 @@ impl Queue {
         self.entries.is_empty()
     }
 
-    /// Every entry with its rank now, next first.
+    /// Every entry, next first, with what was looked up of its call.
     #[must_use]
-    pub fn ranked(&self, order: &Order<'_>) -> Vec<(Rank, &Entry)> {
+    pub fn ranked<T>(
+        &self,
+        order: &Order<'_>,
+        look_up: impl Fn(&Entry) -> (Shift, T),
+    ) -> Vec<(&Entry, T)> {
         let mut competing = BTreeSet::new();
         let mut ranked: Vec<_> = self
             .entries
             .iter()
-            .map(|entry| (order.rank(entry, &mut competing), entry))
+            .map(|entry| {
+                let (shift, found) = look_up(entry);
+                (order.rank(entry, shift, &mut competing), (entry, found))
+            })
             .collect();
         ranked.sort_by_key(|(rank, _)| *rank);
-        ranked
+        ranked.into_iter().map(|(_, found)| found).collect()
     }
 }
 
 impl Order<'_> {
     /// `competing` gathers the identities whose oldest leg was seen already.
-    fn rank<'e>(&self, entry: &'e Entry, competing: &mut BTreeSet<&'e Identity>) -> Rank {
+    fn rank(&self, entry: &Entry, shift: Shift, competing: &mut BTreeSet<Identity>) -> Rank {
         let mut at = entry.since;
         if let Some(identity) = &entry.identity {
             let turn = self.callers.over_share(identity, self.now);
             if let Some(turn) = turn.filter(|_| !entry.restored) {
                 // Its other legs stand as if they came now.
-                let oldest = competing.insert(identity);
+                let oldest = competing.insert(*identity);
                 at = if oldest { at.max(turn) } else { self.now };
                 at = at + BEHIND_SHARE;
             } else {
-                at = at + (self.behind)(entry.call);
+                at = at + shift.behind;
             }
         }
-        let ahead = i64::from((self.ahead)(entry).0) * 1000;
+        let ahead = i64::from(shift.ahead.0) * 1000;
         Rank {
             ordinary: !entry.restored,
             at: Timestamp::from_micros(at.as_micros().saturating_sub(ahead)),
@@ -175,10 +187,17 @@ mod tests {
         let order = Order {
             now: at(now),
             callers,
-            ahead: &|of| Millis::from_secs(if of.queue.as_str() == "child" { 15 } else { 0 }),
-            behind: &|of| Millis::from_secs(if of == call(3) { 10 } else { 0 }),
         };
-        queue.ranked(&order).iter().map(|(_, e)| e.call).collect()
+        let shift = |of: &Entry| {
+            let child = of.queue.as_str() == "child";
+            let shift = Shift {
+                ahead: Millis::from_secs(if child { 15 } else { 0 }),
+                behind: Millis::from_secs(if of.call == call(3) { 10 } else { 0 }),
+            };
+            (shift, ())
+        };
+        let ranked = queue.ranked(&order, shift);
+        ranked.iter().map(|(e, ())| e.call).collect()
     }
 
     #[test]
@@ -229,7 +248,7 @@ mod tests {
         callers.answered(&who, call(0), Some(&SeatId::from("801")), at(2));
         for n in 1..6 {
             let mut leg = entry(n, 1, false);
-            leg.identity = Some(who.clone());
+            leg.identity = Some(who);
             queue.enter(leg);
         }
         queue.enter(entry(20, 91, false));

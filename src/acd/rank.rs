@@ -36,10 +36,26 @@ const UNEXPLAINED_MANY: usize = 3;
 const LEGS_MANY: usize = 3;
 const ARRIVALS_MANY: usize = 6;
 
-/// A full number that the network gave.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Identity(String);
+/// A full number that the network gave: the digits of its E.164 form. Written as `+8613800138000`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+pub struct Identity(u64);
+
+impl From<Identity> for String {
+    fn from(identity: Identity) -> Self {
+        format!("+{}", identity.0)
+    }
+}
+
+impl From<String> for Identity {
+    fn from(e164: String) -> Self {
+        Self(digits_of(&e164).unwrap_or_default())
+    }
+}
+
+fn digits_of(e164: &str) -> Option<u64> {
+    e164.strip_prefix('+')?.parse().ok()
+}
 
 impl Identity {
     /// Absent when the number is not full, or is shared by many people.
@@ -50,7 +66,8 @@ impl Identity {
             NumberKind::Service | NumberKind::Foreign | NumberKind::Unknown => false,
         };
         let e164 = number.e164.as_ref().filter(|_| own)?;
-        (!shared.contains(e164)).then(|| Self(e164.clone()))
+        let digits = digits_of(e164)?;
+        (!shared.contains(e164)).then_some(Self(digits))
     }
 }
 
@@ -110,7 +127,7 @@ impl Callers {
         now: Timestamp,
     ) -> Timestamp {
         self.make_room(identity);
-        let caller = self.known.entry(identity.clone()).or_default();
+        let caller = self.known.entry(*identity).or_default();
         caller.seen = now;
         keep_since(&mut caller.arrivals, now, BURST_SPAN);
         if caller.arrivals.len() >= KEPT_MAX {
@@ -148,7 +165,7 @@ impl Callers {
         seat: Option<&SeatId>,
         now: Timestamp,
     ) {
-        let caller = self.known.entry(identity.clone()).or_default();
+        let caller = self.known.entry(*identity).or_default();
         caller.seen = now;
         caller.tried.clear();
         caller.heir = None;
@@ -246,7 +263,7 @@ impl Callers {
             .known
             .iter()
             .min_by_key(|(_, caller)| (!caller.live.is_empty(), caller.seen))
-            .map(|(identity, _)| identity.clone());
+            .map(|(identity, _)| *identity);
         if let Some(oldest) = oldest {
             self.known.remove(&oldest);
         }
@@ -282,7 +299,7 @@ mod tests {
         Timestamp::from_micros(s * 1_000_000)
     }
     fn who() -> Identity {
-        Identity(String::from("+8613800138000"))
+        Identity(8_613_800_138_000)
     }
 
     #[test]

@@ -278,28 +278,34 @@ impl Centre {
     }
 
     fn real(&self, draws: &mut Vec<usize>) -> Vec<(u128, SeatId)> {
-        let waiting = self.callers.iter().map(|(n, caller)| {
-            let rank = Rank {
-                ordinary: !caller.restored,
-                at: time(caller.at),
-                entered: u64::try_from(*n).unwrap(),
-            };
-            let need = Need {
-                queue: &caller.queue,
-                skills: &caller.skills,
-                fallback: caller.fallback.as_ref(),
-                strategy: caller.strategy,
-            };
-            let waiting = Waiting {
-                call: CallId(Uuid::from_u128(*n)),
-                need,
-                own: caller.own.as_ref(),
-                affinity: caller.affinity.as_ref(),
-                offered: !caller.rung.is_empty(),
-                rings_all: caller.late || caller.strategy == Strategy::RingAll,
-            };
-            (rank, waiting)
-        });
+        let mut ranked: Vec<_> = self
+            .callers
+            .iter()
+            .map(|(n, caller)| {
+                let rank = Rank {
+                    ordinary: !caller.restored,
+                    at: time(caller.at),
+                    entered: u64::try_from(*n).unwrap(),
+                };
+                let need = Need {
+                    queue: &caller.queue,
+                    skills: &caller.skills,
+                    fallback: caller.fallback.as_ref(),
+                    strategy: caller.strategy,
+                };
+                let waiting = Waiting {
+                    call: CallId(Uuid::from_u128(*n)),
+                    need,
+                    own: caller.own.as_ref(),
+                    affinity: caller.affinity.as_ref(),
+                    offered: !caller.rung.is_empty(),
+                    rings_all: caller.late || caller.strategy == Strategy::RingAll,
+                };
+                (rank, waiting)
+            })
+            .collect();
+        ranked.sort_by_key(|(rank, _)| *rank);
+        let waiting = ranked.into_iter().map(|(_, waiting)| waiting);
         let seats = self.desks.iter().filter(|(_, desk)| desk.state != 3);
         let seats = seats.map(|(seat, desk)| Candidate {
             seat,
@@ -313,8 +319,13 @@ impl Centre {
             queues: &desk.queues,
             skills: &desk.skills,
         });
-        let table = Table::new(waiting.collect(), seats.collect(), self.supervisors);
-        let choices = choose(&table, &mut || u64::try_from(draws.remove(0)).unwrap());
+        let table = Table {
+            seats: seats.collect(),
+            supervisors_open: self.supervisors,
+        };
+        let choices = choose(&table, waiting, &mut || {
+            u64::try_from(draws.remove(0)).unwrap()
+        });
         choices
             .into_iter()
             .filter(|choice| choice.rule != Rule::NobodyFits)

@@ -11,7 +11,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rank::Rank;
 use crate::id::{CallId, QueueId, SeatId};
 use crate::time::Timestamp;
 
@@ -150,11 +149,9 @@ pub struct Choice {
     pub held: Vec<(SeatId, Held)>,
 }
 
-/// All that a decision is made from.
+/// What a decision is made from beside the waiting calls.
 #[derive(Clone, Debug)]
 pub struct Table<'a> {
-    /// Next first.
-    pub waiting: Vec<Waiting<'a>>,
     /// By name.
     pub seats: Vec<Candidate<'a>>,
     /// Supervisors serve as dispatchers do.
@@ -172,30 +169,34 @@ struct Fits<'t> {
     said: bool,
 }
 
-/// The offers to make now, in order. That nobody fits is said once per kind of need. `draw` is asked once per choice by
-/// [`Strategy::Random`].
-pub fn choose<'t>(table: &Table<'t>, draw: &mut impl FnMut() -> u64) -> Vec<Choice> {
+/// The offers to make now, in order. That nobody fits is said once per kind of need. `waiting`, next first, is looked at
+/// until the seats run out. `draw` is asked once per choice by [`Strategy::Random`].
+pub fn choose<'t>(
+    table: &Table<'t>,
+    waiting: impl Iterator<Item = Waiting<'t>> + Clone,
+    draw: &mut impl FnMut() -> u64,
+) -> Vec<Choice> {
     let mut taken = vec![false; table.seats.len()];
     let mut kinds: Vec<Fits<'t>> = Vec::new();
     let mut choices = Vec::new();
-    for call in table.waiting.iter().filter(|w| !w.offered) {
-        if taken.iter().all(|t| *t) {
-            break;
-        }
+    if table.seats.is_empty() {
+        return choices;
+    }
+    for call in waiting.clone().filter(|w| !w.offered) {
         let fits = table.fits(&mut kinds, call.need);
         fits.forget(&taken);
-        let choice = table.first_pass(call, fits, draw);
+        let choice = table.first_pass(&call, fits, draw);
         if let Some((_, place)) = choice {
             take(&mut taken, place);
         } else if std::mem::replace(&mut fits.said, true) {
             continue;
         }
-        choices.push(table.say(call, fits, choice, &taken));
-    }
-    for call in table.waiting.iter().filter(|w| w.rings_all) {
+        choices.push(table.say(&call, fits, choice, &taken));
         if taken.iter().all(|t| *t) {
-            break;
+            return choices;
         }
+    }
+    for call in waiting.filter(|w| w.rings_all) {
         let fits = table.fits(&mut kinds, call.need);
         fits.forget(&taken);
         let rung = choices
@@ -208,8 +209,11 @@ pub fn choose<'t>(table: &Table<'t>, draw: &mut impl FnMut() -> u64) -> Vec<Choi
                 .filter(|s| s.opening != Opening::Spare && call.own != Some(s.seat));
             if (rung || call.offered) && spare.is_some() {
                 take(&mut taken, place);
-                choices.push(table.say(call, fits, Some((Rule::Spare, place)), &taken));
+                choices.push(table.say(&call, fits, Some((Rule::Spare, place)), &taken));
             }
+        }
+        if taken.iter().all(|t| *t) {
+            break;
         }
     }
     choices
@@ -354,23 +358,6 @@ impl From<Strategy> for Rule {
             Strategy::FewestCalls => Self::FewestCalls,
             Strategy::RoundRobin => Self::RoundRobin,
             Strategy::RingAll => Self::RingAll,
-        }
-    }
-}
-
-impl<'a> Table<'a> {
-    /// Waiting calls with their ranks, put in order.
-    #[must_use]
-    pub fn new(
-        mut waiting: Vec<(Rank, Waiting<'a>)>,
-        seats: Vec<Candidate<'a>>,
-        supervisors_open: bool,
-    ) -> Self {
-        waiting.sort_by_key(|(rank, _)| *rank);
-        Self {
-            waiting: waiting.into_iter().map(|(_, w)| w).collect(),
-            seats,
-            supervisors_open,
         }
     }
 }

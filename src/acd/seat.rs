@@ -550,7 +550,7 @@ impl Seat {
     /// Whether it can be offered a call, and since when it is idle. `late`: a call has waited too long; `spare`: it
     /// rings for a call that does not need it.
     #[must_use]
-    pub fn open(&self, late: bool, spare: bool) -> Option<(Opening, Timestamp)> {
+    pub fn open(&self, late: bool, spare: impl Fn() -> bool) -> Option<(Opening, Timestamp)> {
         self.binding.as_ref()?;
         match &self.duty {
             Duty::Ready { idle_since } => Some((Opening::Idle, *idle_since)),
@@ -559,7 +559,7 @@ impl Seat {
                 rests: false,
                 ..
             } if late => Some((Opening::WrapUp, *until)),
-            Duty::Reserved { back, .. } | Duty::Ringing { back, .. } if spare => {
+            Duty::Reserved { back, .. } | Duty::Ringing { back, .. } if spare() => {
                 let (Back::Ready { idle_since: since } | Back::WrapUp { until: since, .. }) = back;
                 Some((Opening::Spare, *since))
             }

@@ -131,39 +131,52 @@ impl Switch {
 
     /// After each Input: every caller whose truth may have changed hears the new one.
     pub(super) fn refresh_hearing(&mut self) {
-        let mut calls = std::mem::take(&mut self.stirred);
-        if std::mem::take(&mut self.queue_moved) {
-            calls.extend(self.queue.entries().iter().map(|e| e.call));
+        let stirred = std::mem::take(&mut self.stirred);
+        let moved = std::mem::take(&mut self.queue_moved);
+        let entries = self.queue.entries().iter().map(|e| e.call);
+        let waiting: Vec<_> = entries.filter(|call| stirred.contains(call)).collect();
+        let mut idle = BTreeSet::new();
+        for call in waiting {
+            if !self.choose_sound(call) {
+                idle.insert(call);
+            }
         }
-        calls.retain(|call| self.queue.entry(*call).is_some());
-        if calls.is_empty() {
+        if idle.is_empty() && !moved {
             return;
         }
-        let positions: Vec<_> = (0_u32..)
-            .zip(self.waiting_order())
-            .filter(|(_, call)| calls.contains(call))
-            .collect();
-        for (position, call) in positions {
-            self.choose_sound(call, position);
+        for (position, call) in (0_u32..).zip(self.waiting_order()) {
+            // Who has heard his position hears of a better one only when it is one of the first.
+            if idle.contains(&call) || (moved && position < POSITION_MANY) {
+                self.tell_or_play(call, position);
+            }
         }
     }
 
-    fn choose_sound(&mut self, call: CallId, position: u32) {
+    /// What does not depend on the position; false when it does.
+    fn choose_sound(&mut self, call: CallId) -> bool {
         let Some(unanswered) = self.calls.get(&call).and_then(|c| c.unanswered()) else {
-            return self.misfit("flaw.queue_answered_call");
+            self.misfit("flaw.queue_answered_call");
+            return true;
         };
-        let free = match unanswered.hearing {
-            Hearing::Between | Hearing::RingBack | Hearing::Music => true,
-            Hearing::Nothing | Hearing::Prompt { .. } | Hearing::People => false,
-        };
-        if !free {
-            return;
+        match unanswered.hearing {
+            Hearing::Between | Hearing::RingBack | Hearing::Music => {}
+            Hearing::Nothing | Hearing::Prompt { .. } | Hearing::People => return true,
         }
         if unanswered.still_waiting_due {
             self.say_still_waiting(call);
         } else if !unanswered.offers.is_empty() {
             self.loop_sound(call, Hearing::RingBack);
-        } else if let Some(position) = self.position_to_tell(call, position) {
+        } else {
+            return false;
+        }
+        true
+    }
+
+    fn tell_or_play(&mut self, call: CallId, position: u32) {
+        if self.choose_sound(call) {
+            return;
+        }
+        if let Some(position) = self.position_to_tell(call, position) {
             self.tell_position(call, position);
         } else {
             self.loop_sound(call, Hearing::Music);

@@ -96,7 +96,7 @@ impl Switch {
         let free = self
             .seats
             .get(seat)
-            .is_some_and(|s| s.open(true, false).is_some() && s.keying.is_none());
+            .is_some_and(|s| s.open(true, || false).is_some() && s.keying.is_none());
         if rings {
             Err(self.wrong_seat_state(seat, "it rings for this call already"))
         } else if free {

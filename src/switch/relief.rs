@@ -72,6 +72,15 @@ impl Switch {
         if self.queue.is_empty() || self.spare_trunks().is_empty() {
             return wanted;
         }
+        let free = |relief: &Relief| {
+            let mut numbers = relief.numbers.iter();
+            numbers.any(|number| !self.outside.contains_key(number))
+        };
+        let reliefs = || self.policy.relief.iter().filter(|relief| free(relief));
+        let mut entries = self.queue.entries().iter();
+        if !entries.any(|entry| reliefs().any(|one| self.may_be_relieved(entry.call, one))) {
+            return wanted;
+        }
         let order = self.waiting_order();
         for relief in self.policy.relief.iter() {
             for number in &relief.numbers {

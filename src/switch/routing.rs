@@ -7,9 +7,10 @@ use super::timers::TimerKey;
 use super::{Behind, EventKind, HeldSeat, Policy, Switch};
 use crate::acd::routing::Choice;
 use crate::acd::{
-    Candidate, Identity, Need, Order, Rule, SeatRole, Strategy, Table, Waiting, choose,
+    Candidate, Entry, Identity, Need, Order, Rule, SeatRole, Shift, Strategy, Table, Waiting,
+    choose,
 };
-use crate::call::Ingress;
+use crate::call::{Call, Ingress};
 use crate::id::{CallId, QueueId, SeatId};
 use crate::time::{Millis, Timestamp};
 
@@ -29,11 +30,18 @@ impl Switch {
         }
         let mut chance = self.chance;
         let choices = {
-            let table = self.table();
+            let late = self.somebody_waited_too_long();
+            let table = Table {
+                seats: self.candidates(late),
+                supervisors_open: self.supervisors_open(late),
+            };
             if table.seats.is_empty() {
                 return;
             }
-            choose(&table, &mut || super::draw_from(&mut chance))
+            let order = self.ranked();
+            let waiting = order.iter();
+            let waiting = waiting.filter_map(|(entry, open)| self.waiting(entry, (*open)?));
+            choose(&table, waiting, &mut || super::draw_from(&mut chance))
         };
         self.chance = chance;
         for choice in choices {
@@ -41,28 +49,11 @@ impl Switch {
         }
     }
 
-    fn table(&self) -> Table<'_> {
-        let seats = self.candidates();
-        let waiting = if seats.is_empty() {
-            Vec::new()
-        } else {
-            self.order_with(|order| {
-                self.queue
-                    .ranked(order)
-                    .into_iter()
-                    .filter_map(|(rank, entry)| Some((rank, self.waiting(entry)?)))
-                    .collect()
-            })
-        };
-        Table::new(waiting, seats, self.supervisors_open())
-    }
-
-    fn candidates(&self) -> Vec<Candidate<'_>> {
-        let late = self.somebody_waited_too_long();
+    fn candidates(&self, late: bool) -> Vec<Candidate<'_>> {
         self.seats
             .iter()
             .filter_map(|(id, seat)| {
-                let (opening, idle_since) = seat.open(late, self.rings_spare(id))?;
+                let (opening, idle_since) = seat.open(late, || self.rings_spare(id))?;
                 let policy = self.policy.seats.get(id)?;
                 Some(Candidate {
                     seat: id,
@@ -80,8 +71,7 @@ impl Switch {
             .collect()
     }
 
-    fn waiting<'s>(&'s self, entry: &'s crate::acd::Entry) -> Option<Waiting<'s>> {
-        let call = self.calls.get(&entry.call)?;
+    fn waiting<'s>(&'s self, entry: &'s Entry, call: &'s Call) -> Option<Waiting<'s>> {
         let unanswered = call.unanswered()?;
         let affinity = entry.identity.as_ref().and_then(|identity| {
             let span = self.policy.timers.affinity;
@@ -126,12 +116,12 @@ impl Switch {
     }
 
     /// A supervisor waits behind the dispatchers, but not when none of them serves.
-    fn supervisors_open(&self) -> bool {
+    fn supervisors_open(&self, late: bool) -> bool {
         let dispatcher_serves = self.seats.iter().any(|(id, seat)| {
             let role = self.policy.seats.get(id).map(|s| s.role);
             role == Some(SeatRole::Dispatcher) && seat.duty.serves()
         });
-        !dispatcher_serves || self.somebody_waited_too_long()
+        !dispatcher_serves || late
     }
 
     fn carry_out(&mut self, choice: Choice) {
@@ -224,27 +214,26 @@ impl Switch {
         self.held.clear();
     }
 
-    fn order_with<T>(&self, read: impl FnOnce(&Order<'_>) -> T) -> T {
-        read(&Order {
+    /// Waiting calls, next first. The whole list is looked at: each call is looked up once.
+    fn ranked(&self) -> Vec<(&Entry, Option<&Call>)> {
+        let order = Order {
             now: self.now,
             callers: &self.callers,
-            ahead: &|entry| {
-                let ordered = self.calls.get(&entry.call).map_or(Millis(0), |c| c.ahead);
-                Millis(self.policy.queue_of(&entry.queue).ahead.0 + ordered.0)
-            },
-            behind: &|call| {
-                let caller = self.calls.get(&call).map(|c| &c.caller);
-                caller.map_or(Millis(0), |caller| self.behind(caller))
-            },
+        };
+        self.queue.ranked(&order, |entry| {
+            let open = self.calls.get(&entry.call);
+            let ordered = open.map_or(Millis(0), |c| c.ahead);
+            let shift = Shift {
+                ahead: Millis(self.policy.queue_of(&entry.queue).ahead.0 + ordered.0),
+                behind: open.map_or(Millis(0), |c| self.behind(&c.caller)),
+            };
+            (shift, open)
         })
     }
 
     /// Waiting calls, next first.
     pub(super) fn waiting_order(&self) -> Vec<CallId> {
-        self.order_with(|order| {
-            let ranked = self.queue.ranked(order);
-            ranked.into_iter().map(|(_, entry)| entry.call).collect()
-        })
+        self.ranked().iter().map(|(entry, _)| entry.call).collect()
     }
 
     /// How many calls are before this one.
