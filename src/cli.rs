@@ -599,6 +599,7 @@ mod tests {
             "firstring simulate --what-if --seats 9..3",
             "firstring simulate --what-if --journal journal --days 3",
             "firstring simulate --what-if --flood",
+            "firstring simulate --reference --small",
             "firstring simulate --seed 1 --first 2",
         ] {
             assert!(

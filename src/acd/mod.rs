@@ -15,9 +15,6 @@ pub mod rank;
 pub mod routing;
 pub mod seat;
 
-#[cfg(test)]
-mod reference;
-
 pub use queue::{Entry, Order, Queue, Shift};
 pub use rank::{Callers, Identity};
 pub use routing::{Candidate, Held, Need, Rule, SeatRole, Strategy, Table, Waiting, choose};

@@ -17,6 +17,8 @@ Examples:
   firstring simulate --what-if --calls 1500 --plot seats.svg
   firstring simulate --what-if --journal /var/lib/firstring/journal --growth 20 --seats 3..8
   firstring simulate --flood --seeds 100               200 calls a minute from 20 numbers
+  firstring simulate --small                           every interleaving of three seats and four calls
+  firstring simulate --reference                       the choice of seats against a naive one, 100,000 steps
 
 docs/what-if.md says what is simulated, what is assumed and how to read the table.";
 
@@ -48,6 +50,9 @@ pub struct Simulate {
     /// Every interleaving of a small centre instead: three seats, four calls
     #[arg(long, conflicts_with_all = ["trace", "minutes", "flood", "seeds", "first", "seed"])]
     pub small: bool,
+    /// The choice of seats against a naive one instead, 100,000 generated steps
+    #[arg(long, conflicts_with_all = ["trace", "minutes", "flood", "small", "seeds", "first", "seed"])]
+    pub reference: bool,
     #[command(flatten)]
     pub what_if: WhatIf,
 }
@@ -57,7 +62,7 @@ pub struct Simulate {
 #[command(next_help_heading = "How many seats")]
 pub struct WhatIf {
     /// How many seats for so many answered in time? Days of calls instead, lived through with one seat after another
-    #[arg(long, conflicts_with_all = ["trace", "minutes", "flood", "small", "seeds", "first"])]
+    #[arg(long, conflicts_with_all = ["trace", "minutes", "flood", "small", "reference", "seeds", "first"])]
     pub what_if: bool,
     /// Calls of this journal (a folder or a segment) instead of generated ones; it is only read
     #[arg(long, value_name = "PATH", requires = "what_if", conflicts_with_all = ["calls", "days"])]
@@ -99,6 +104,14 @@ pub(super) fn run_simulate(simulate: &Simulate) -> u8 {
         }
         println!("{walk}");
         return if walk.holds() { DONE } else { FAILED };
+    }
+    if simulate.reference {
+        let comparison = sim::reference::compare(sim::reference::STEPS, None);
+        for difference in &comparison.told {
+            eprintln!("{difference}");
+        }
+        println!("{comparison}");
+        return if comparison.holds() { DONE } else { FAILED };
     }
     let (first, seeds) = simulate
         .seed

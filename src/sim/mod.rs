@@ -6,6 +6,7 @@ pub mod day;
 pub mod flood;
 pub mod parallel;
 pub mod phone;
+pub mod reference;
 pub mod small;
 pub mod what_if;
 

@@ -1,16 +1,23 @@
-//! The real choice against a naive one: a sorted list and loops in loops, written from the plan alone, over a small
-//! centre that lives on from step to step.
+//! The real choice of seats against a naive one: a sorted list and loops in loops, written from the plan alone, over a
+//! small centre that lives on from step to step. `firstring simulate --reference`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use uuid::Uuid;
 
-use super::rank::Rank;
-use super::routing::{Candidate, Need, Opening, Rule, SeatRole, Strategy, Table, Waiting, choose};
+use crate::acd::rank::Rank;
+use crate::acd::routing::Opening;
+use crate::acd::{Candidate, Need, Rule, SeatRole, Strategy, Table, Waiting, choose};
 use crate::id::{CallId, QueueId, SeatId};
 use crate::time::Timestamp;
 
-const STEPS: u32 = 100_000;
+/// Steps of a comparison.
+pub const STEPS: u32 = 100_000;
+/// A new centre begins after so many.
+const STEPS_OF_ONE: u32 = 2_000;
+/// Differences told in full.
+const TOLD_MAX: usize = 3;
 const STRATEGIES: [Strategy; 5] = [
     Strategy::LongestIdle,
     Strategy::Random,
@@ -18,6 +25,122 @@ const STRATEGIES: [Strategy; 5] = [
     Strategy::RoundRobin,
     Strategy::RingAll,
 ];
+
+/// A fault put between the centre and the real choice, which the comparison must see.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Plant {
+    /// Who came back from a lost seat stands behind.
+    RestoredLast,
+    SkillIgnored,
+    /// Seats kept to queues take any call.
+    QueueIgnored,
+    /// Supervisors serve always.
+    SupervisorsOpen,
+    /// A call is offered to the seat that made it.
+    OwnCallOffered,
+    AffinityForgotten,
+    /// A seat in after-call work is as good as a free one.
+    WrapUpFirst,
+    /// A phone without proof is as good as another.
+    ProofIgnored,
+    /// Nobody rings beside another.
+    NoSpares,
+    /// A seat is drawn where the longest idle one is to ring.
+    OtherStrategy,
+}
+
+impl Plant {
+    pub const ALL: [Self; 10] = [
+        Self::RestoredLast,
+        Self::SkillIgnored,
+        Self::QueueIgnored,
+        Self::SupervisorsOpen,
+        Self::OwnCallOffered,
+        Self::AffinityForgotten,
+        Self::WrapUpFirst,
+        Self::ProofIgnored,
+        Self::NoSpares,
+        Self::OtherStrategy,
+    ];
+}
+
+/// How a comparison went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Comparison {
+    pub steps: u32,
+    /// Made by the naive choice.
+    pub offers: u64,
+    pub differences: u32,
+    /// The first of them: step, both choices, the centre.
+    pub told: Vec<String>,
+}
+
+impl Comparison {
+    /// Steps there were that had choices, and both chose the same.
+    #[must_use]
+    pub const fn holds(&self) -> bool {
+        self.differences == 0 && self.offers >= self.steps as u64 / 10
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            steps,
+            offers,
+            differences,
+            ..
+        } = self;
+        write!(
+            f,
+            "reference: {steps} steps, {offers} offers, {differences} differences"
+        )
+    }
+}
+
+/// Lives through `steps` with both, the real choice under a planted fault if one is given.
+#[must_use]
+pub fn compare(steps: u32, plant: Option<Plant>) -> Comparison {
+    let mut comparison = Comparison {
+        steps,
+        ..Comparison::default()
+    };
+    let mut centre = Centre::new(120);
+    for step in 0..steps {
+        if step.is_multiple_of(STEPS_OF_ONE) {
+            centre = Centre::new(u64::from(step) + 7);
+        }
+        centre.lives();
+        let draws = Draws((0..DRAWS).map(|_| centre.dice.roll(1_000)).collect());
+        let naive = centre.naive(&mut draws.clone());
+        let real = centre.real(&mut draws.clone(), plant);
+        comparison.offers += naive.len() as u64;
+        if real != naive {
+            comparison.differences += 1;
+            if comparison.told.len() < TOLD_MAX {
+                let (callers, desks) = (&centre.callers, &centre.desks);
+                comparison.told.push(format!(
+                    "step {step}: real {real:?}, naive {naive:?}\n{callers:#?}\n{desks:#?}"
+                ));
+            }
+        }
+        centre.carry_out(&naive);
+    }
+    comparison
+}
+
+/// More than a step needs.
+const DRAWS: usize = 12;
+
+/// Chance of one step, the same for both.
+#[derive(Clone)]
+struct Draws(std::collections::VecDeque<usize>);
+
+impl Draws {
+    fn next(&mut self) -> usize {
+        self.0.pop_front().unwrap_or_default()
+    }
+}
 
 struct Dice(u64);
 
@@ -28,7 +151,7 @@ impl Dice {
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % sides
+        ((self.0 >> 33) as usize) % sides
     }
 }
 
@@ -59,6 +182,8 @@ struct Desk {
     skills: Vec<String>,
 }
 
+const DESKS: usize = 6;
+
 struct Centre {
     dice: Dice,
     now: i64,
@@ -86,7 +211,7 @@ impl Centre {
             desks: BTreeMap::new(),
             supervisors: false,
         };
-        for n in 0..6 {
+        for n in 0..DESKS {
             let role = [
                 SeatRole::Dispatcher,
                 SeatRole::Dispatcher,
@@ -116,13 +241,12 @@ impl Centre {
     }
 
     fn desk(&mut self) -> SeatId {
-        let at = self.dice.roll(self.desks.len());
-        self.desks.keys().nth(at).cloned().unwrap()
+        SeatId(format!("80{}", self.dice.roll(DESKS)))
     }
 
     /// Somebody comes, goes or changes.
     fn lives(&mut self) {
-        self.now += i64::try_from(self.dice.roll(3)).unwrap();
+        self.now += self.dice.roll(3) as i64;
         let seat = self.desk();
         match self.dice.roll(8) {
             0..3 if self.callers.len() < 9 => self.caller_comes(),
@@ -138,9 +262,10 @@ impl Centre {
                 self.free(&seat, 3);
             }
             5 => {
-                let desk = self.desks.get_mut(&seat).unwrap();
-                desk.proven = !desk.proven;
-                desk.answered += 1;
+                if let Some(desk) = self.desks.get_mut(&seat) {
+                    desk.proven = !desk.proven;
+                    desk.answered += 1;
+                }
             }
             6 => self.supervisors = !self.supervisors,
             _ => {
@@ -161,7 +286,7 @@ impl Centre {
         let queue = queues()[self.dice.roll(3)].clone();
         let caller = Caller {
             restored: self.dice.roll(8) == 0,
-            at: self.now - i64::try_from(self.dice.roll(5)).unwrap(),
+            at: self.now - self.dice.roll(5) as i64,
             // Calls of one queue ask for one of two things, as relaxation makes it.
             skills: self.some(&["child".to_owned()]),
             fallback: (self.dice.roll(2) == 0).then(|| queues()[0].clone()),
@@ -176,9 +301,9 @@ impl Centre {
     }
 
     fn free(&mut self, seat: &SeatId, state: u8) {
-        let now = self.now;
-        let desk = self.desks.get_mut(seat).unwrap();
-        (desk.state, desk.idle) = (state, now);
+        if let Some(desk) = self.desks.get_mut(seat) {
+            (desk.state, desk.idle) = (state, self.now);
+        }
     }
 
     /// The seat's ringing ends; the call's next one is its own.
@@ -192,7 +317,9 @@ impl Centre {
     fn mark_spares(&mut self) {
         for caller in self.callers.values() {
             for (place, seat) in caller.rung.iter().enumerate() {
-                self.desks.get_mut(seat).unwrap().state = if place == 0 { 3 } else { 1 };
+                if let Some(desk) = self.desks.get_mut(seat) {
+                    desk.state = if place == 0 { 3 } else { 1 };
+                }
             }
         }
     }
@@ -218,7 +345,7 @@ impl Centre {
         }
     }
 
-    fn naive(&self, draws: &mut Vec<usize>) -> Vec<(u128, SeatId)> {
+    fn naive(&self, draws: &mut Draws) -> Vec<(u128, SeatId)> {
         let mut order: Vec<u128> = self.callers.keys().copied().collect();
         order.sort_by_key(|n| (!self.callers[n].restored, self.callers[n].at, *n));
         let mut given: Vec<(u128, SeatId)> = Vec::new();
@@ -253,7 +380,7 @@ impl Centre {
             let of = |s: &SeatId| self.desks[s].clone();
             match caller.strategy {
                 Strategy::Random => {
-                    let at = draws.remove(0) % fit.len();
+                    let at = draws.next() % fit.len();
                     fit = vec![fit[at]];
                 }
                 Strategy::LongestIdle | Strategy::RingAll => fit.sort_by_key(|s| of(s).idle),
@@ -277,96 +404,140 @@ impl Centre {
         given
     }
 
-    fn real(&self, draws: &mut Vec<usize>) -> Vec<(u128, SeatId)> {
+    fn real(&self, draws: &mut Draws, plant: Option<Plant>) -> Vec<(u128, SeatId)> {
+        let is = |of: Plant| plant == Some(of);
         let mut ranked: Vec<_> = self
             .callers
             .iter()
             .map(|(n, caller)| {
                 let rank = Rank {
-                    ordinary: !caller.restored,
+                    ordinary: caller.restored == is(Plant::RestoredLast),
                     at: time(caller.at),
-                    entered: u64::try_from(*n).unwrap(),
+                    entered: *n as u64,
                 };
-                let need = Need {
-                    queue: &caller.queue,
-                    skills: &caller.skills,
-                    fallback: caller.fallback.as_ref(),
-                    strategy: caller.strategy,
-                };
-                let waiting = Waiting {
-                    call: CallId(Uuid::from_u128(*n)),
-                    need,
-                    own: caller.own.as_ref(),
-                    affinity: caller.affinity.as_ref(),
-                    offered: !caller.rung.is_empty(),
-                    rings_all: caller.late || caller.strategy == Strategy::RingAll,
-                };
-                (rank, waiting)
+                (rank, caller.waiting(*n, plant))
             })
             .collect();
         ranked.sort_by_key(|(rank, _)| *rank);
         let waiting = ranked.into_iter().map(|(_, waiting)| waiting);
         let seats = self.desks.iter().filter(|(_, desk)| desk.state != 3);
-        let seats = seats.map(|(seat, desk)| Candidate {
-            seat,
-            opening: [Opening::Idle, Opening::Spare, Opening::WrapUp][usize::from(desk.state)],
-            idle_since: time(desk.idle),
-            answered: desk.answered,
-            offered_at: desk.offered.map(time),
-            proven: desk.proven,
-            keying: false,
-            role: desk.role,
-            queues: &desk.queues,
-            skills: &desk.skills,
-        });
         let table = Table {
-            seats: seats.collect(),
-            supervisors_open: self.supervisors,
+            seats: seats.map(|(id, desk)| desk.candidate(id, plant)).collect(),
+            supervisors_open: self.supervisors || is(Plant::SupervisorsOpen),
         };
-        let choices = choose(&table, waiting, &mut || {
-            u64::try_from(draws.remove(0)).unwrap()
-        });
+        let choices = choose(&table, waiting, &mut || draws.next() as u64);
         choices
             .into_iter()
             .filter(|choice| choice.rule != Rule::NobodyFits)
-            .map(|choice| (choice.call.0.as_u128(), choice.seat.unwrap()))
+            .filter_map(|choice| Some((choice.call.0.as_u128(), choice.seat?)))
             .collect()
     }
 
     fn carry_out(&mut self, given: &[(u128, SeatId)]) {
         for (n, seat) in given {
             self.stops_ringing(seat);
-            let desk = self.desks.get_mut(seat).unwrap();
-            desk.offered = Some(self.now);
-            desk.state = 3;
-            self.callers.get_mut(n).unwrap().rung.push(seat.clone());
+            if let Some(desk) = self.desks.get_mut(seat) {
+                desk.offered = Some(self.now);
+                desk.state = 3;
+            }
+            if let Some(caller) = self.callers.get_mut(n) {
+                caller.rung.push(seat.clone());
+            }
         }
         self.mark_spares();
     }
 }
 
-#[test]
-fn real_choice_and_naive_reference_agree_on_a_hundred_thousand_steps() {
-    let mut centre = Centre::new(120);
-    let mut offers = 0_usize;
-    for step in 0..STEPS {
-        if step % 2_000 == 0 {
-            centre = Centre::new(u64::from(step) + 7);
+impl Caller {
+    fn waiting(&self, n: u128, plant: Option<Plant>) -> Waiting<'_> {
+        let is = |of: Plant| plant == Some(of);
+        let strategy = match self.strategy {
+            Strategy::LongestIdle if is(Plant::OtherStrategy) => Strategy::Random,
+            own @ (Strategy::LongestIdle
+            | Strategy::Random
+            | Strategy::FewestCalls
+            | Strategy::RoundRobin
+            | Strategy::RingAll) => own,
+        };
+        let skills: &[String] = if is(Plant::SkillIgnored) {
+            &[]
+        } else {
+            &self.skills
+        };
+        Waiting {
+            call: CallId(Uuid::from_u128(n)),
+            need: Need {
+                queue: &self.queue,
+                skills,
+                fallback: self.fallback.as_ref(),
+                strategy,
+            },
+            own: self.own.as_ref().filter(|_| !is(Plant::OwnCallOffered)),
+            affinity: self
+                .affinity
+                .as_ref()
+                .filter(|_| !is(Plant::AffinityForgotten)),
+            offered: !self.rung.is_empty(),
+            rings_all: !is(Plant::NoSpares) && (self.late || self.strategy == Strategy::RingAll),
         }
-        centre.lives();
-        let draws: Vec<usize> = (0..12).map(|_| centre.dice.roll(1_000)).collect();
-        let naive = centre.naive(&mut draws.clone());
-        let real = centre.real(&mut draws.clone());
-        assert_eq!(
-            real, naive,
-            "step {step}: {:#?} {:#?}",
-            centre.callers, centre.desks
-        );
-        offers += naive.len();
-        centre.carry_out(&naive);
     }
-    assert!(
-        offers > 10_000,
-        "{offers} offers: the steps must have choices"
-    );
+}
+
+impl Desk {
+    fn candidate<'a>(&'a self, seat: &'a SeatId, plant: Option<Plant>) -> Candidate<'a> {
+        let is = |of: Plant| plant == Some(of);
+        let opening = match self.state {
+            1 => Opening::Spare,
+            2 if !is(Plant::WrapUpFirst) => Opening::WrapUp,
+            _ => Opening::Idle,
+        };
+        let queues: &[QueueId] = if is(Plant::QueueIgnored) {
+            &[]
+        } else {
+            &self.queues
+        };
+        Candidate {
+            seat,
+            opening,
+            idle_since: time(self.idle),
+            answered: self.answered,
+            offered_at: self.offered.map(time),
+            proven: self.proven || is(Plant::ProofIgnored),
+            keying: false,
+            role: self.role,
+            queues,
+            skills: &self.skills,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn real_choice_and_naive_reference_agree_on_a_hundred_thousand_steps() {
+        let comparison = compare(STEPS, None);
+        assert!(comparison.holds(), "{comparison}\n{:?}", comparison.told);
+    }
+
+    #[test]
+    fn every_planted_fault_of_the_choice_is_seen() {
+        for plant in Plant::ALL {
+            let mut tries = [1, 5, 50].map(|centres| centres * STEPS_OF_ONE).into_iter();
+            let seen = tries.find_map(|steps| {
+                let comparison = compare(steps, Some(plant));
+                (comparison.differences > 0).then_some(comparison)
+            });
+            let seen = seen.unwrap_or_else(|| panic!("{plant:?} was never seen"));
+            assert!(!seen.holds() && !seen.told.is_empty(), "{plant:?}: {seen}");
+        }
+    }
+
+    #[test]
+    fn comparison_ends_with_its_steps_and_differences() {
+        let text = compare(STEPS_OF_ONE, None).to_string();
+        assert!(text.starts_with("reference: 2000 steps, "), "{text}");
+        assert!(text.ends_with(" offers, 0 differences"), "{text}");
+    }
 }
