@@ -46,6 +46,8 @@ pub(crate) struct Window {
 pub(crate) struct OfServer {
     /// 99th percentile of INVITE -> 200, ms.
     pub(crate) setup_p99_ms: f64,
+    /// 99th percentile of the caller's INVITE -> the INVITE that rings a seat, ms.
+    pub(crate) offer_p99_ms: f64,
     pub(crate) threads: usize,
     /// System calls and futex calls per forwarded packet, or why they could not be counted.
     pub(crate) calls_per_packet: Result<(f64, f64), String>,
@@ -250,6 +252,9 @@ fn report(rounds: &[Round]) -> bool {
         row("packets lost", 0.0, &|r| r.lost() as f64),
         row("INVITE -> 200 p99, ms", 10.0, &|r| {
             r.of_server(|s| s.setup_p99_ms)
+        }),
+        row("INVITE -> INVITE of a seat p99, ms", 20.0, &|r| {
+            r.of_server(|s| s.offer_p99_ms)
         }),
         // What others do to the disk is no fault of the server's; it stands beside the row it explains.
         row(

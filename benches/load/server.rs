@@ -227,8 +227,17 @@ pub(crate) struct Talking {
     server: Server,
     dir: tempfile::TempDir,
     people: People,
-    setup_ms: Vec<f64>,
+    setup: Setup,
     recorded: bool,
+}
+
+/// What each call waited for, ms.
+#[derive(Default)]
+struct Setup {
+    /// From the caller's INVITE to the 200.
+    answer: Vec<f64>,
+    /// From the caller's INVITE to the one that rings a seat: the offer is made in between.
+    offer: Vec<f64>,
 }
 
 /// Start a server and set `calls` calls up.
@@ -240,13 +249,13 @@ pub(crate) fn start(
     let dir = tempfile::tempdir().expect("a directory");
     let mut server = Server::start(dir.path(), calls, recorded);
     let mut traffic = Traffic::new();
-    let (people, setup_ms) = runtime.block_on(set_up(&mut server, calls, &mut traffic));
+    let (people, setup) = runtime.block_on(set_up(&mut server, calls, &mut traffic));
     let subject = Subject::new(server.child.id(), traffic);
     let talking = Talking {
         server,
         dir,
         people,
-        setup_ms,
+        setup,
         recorded,
     };
     (talking, subject)
@@ -274,9 +283,10 @@ pub(crate) fn finish(
         0
     };
     talking.server.stop();
-    let mut setup_ms = talking.setup_ms;
+    let mut setup = talking.setup;
     window.server = Some(OfServer {
-        setup_p99_ms: percentile(&mut setup_ms, 0.99),
+        setup_p99_ms: percentile(&mut setup.answer, 0.99),
+        offer_p99_ms: percentile(&mut setup.offer, 0.99),
         threads,
         calls_per_packet,
         bad_recordings,
@@ -291,7 +301,7 @@ struct People {
 }
 
 /// Register a seat per call, then place the calls one by one; each is answered at once.
-async fn set_up(server: &mut Server, calls: usize, traffic: &mut Traffic) -> (People, Vec<f64>) {
+async fn set_up(server: &mut Server, calls: usize, traffic: &mut Traffic) -> (People, Setup) {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     let seats_at = traffic.seats_at();
     let mut seats = Vec::new();
@@ -308,10 +318,11 @@ async fn set_up(server: &mut Server, calls: usize, traffic: &mut Traffic) -> (Pe
                 .await
                 .expect("answered")
                 .expect("not cancelled");
-            (phone, line)
+            (phone, line, Instant::now())
         }));
     }
-    let (mut callers, mut setup_ms) = (Vec::new(), Vec::new());
+    let (mut callers, mut setup) = (Vec::new(), Setup::default());
+    let (mut asked_at, mut rung_at) = (Vec::new(), Vec::new());
     for n in 0..calls {
         let mut phone = Phone::new(
             loopback,
@@ -330,14 +341,16 @@ async fn set_up(server: &mut Server, calls: usize, traffic: &mut Traffic) -> (Pe
             .invite(&dial, &sdp(traffic.callers_at()), PATIENCE)
             .await
             .expect("the call is answered");
-        setup_ms.push(asked.elapsed().as_secs_f64() * 1000.0);
+        setup.answer.push(asked.elapsed().as_secs_f64() * 1000.0);
+        asked_at.push(asked);
         traffic.add(line.remote, true);
         callers.push((phone, line));
         tokio::time::sleep(RAMP).await;
     }
     let mut talking = Vec::new();
     for seat in seats {
-        let (phone, line) = seat.await.expect("a seat's task");
+        let (phone, line, rung) = seat.await.expect("a seat's task");
+        rung_at.push(rung);
         traffic.add(line.remote, false);
         // The seat's phone goes on answering OPTIONS and the BYE by itself at the end of the call.
         talking.push(tokio::spawn(async move {
@@ -345,11 +358,17 @@ async fn set_up(server: &mut Server, calls: usize, traffic: &mut Traffic) -> (Pe
             drop(phone.released(Duration::from_secs(300)).await);
         }));
     }
+    // Calls come one by one and each rings one seat: the first asked for the first rung.
+    rung_at.sort();
+    let spans = asked_at.iter().zip(&rung_at);
+    setup.offer = spans
+        .map(|(asked, rung)| rung.duration_since(*asked).as_secs_f64() * 1000.0)
+        .collect();
     let people = People {
         callers,
         seats: talking,
     };
-    (people, setup_ms)
+    (people, setup)
 }
 
 /// Every caller hangs up; every seat has answered the BYE that follows.
