@@ -152,8 +152,10 @@ pub(super) struct Checker {
     /// Phones that were rung for a waiting call, and since when another seat has answered it.
     pub(super) losing: BTreeMap<LegId, Option<Timestamp>>,
     pub(super) now: Timestamp,
-    /// The time of the step before this one: what fell due since could not be done earlier.
+    /// The time of the step before this one.
     pub(super) last: Timestamp,
+    /// The process stood still until this step: what fell due since the last one could not be done earlier.
+    pub(super) stood_still: bool,
     pub(super) marks: Marks,
     /// What supervisors' commands asked for: the one of this step, and those that were accepted.
     pub(super) asking: Option<(CallId, SeatId, Mode)>,

@@ -355,6 +355,18 @@ impl Plant {
         }
     }
 
+    /// The timer that it takes away, by its name.
+    pub(super) fn timer(self) -> Option<&'static str> {
+        let timers = [
+            (Self::MenuDeadlineForgotten, "menu"),
+            (Self::LosersForgotten, "answered elsewhere"),
+            (Self::ShelfDeadlineForgotten, "shelf"),
+            (Self::QueueListenerStays, "listen on"),
+        ];
+        let own = timers.into_iter().find(|(plant, _)| *plant == self);
+        own.map(|(_, name)| name)
+    }
+
     /// Breaks the state itself, where that is the fault.
     pub(super) fn spoil_state(self, switch: &mut Switch) {
         let change: fn(&mut serde_json::Value) = match self {

@@ -269,6 +269,7 @@ impl World {
         self.plant_state();
         self.summary.inputs += 1;
         let people = self.people();
+        self.checker.stood_still = self.now == self.faults.still_until;
         self.checker.before(&input);
         self.switch.handle(&input);
         let mut events = self.switch.take_events();
@@ -387,9 +388,13 @@ impl World {
                     | Plant::QueueListenerStays
             )
         );
+        // Breaking the state costs much; a timer is taken away just before it would fire.
+        let next = self.switch.poll_timeout().map(|(_, name)| name);
+        let fires = |plant: Plant| plant.timer().is_none_or(|name| next == Some(name));
         if let Some(plant) = self.plant
             && (repeats || (!self.planted && self.checker.waiting() >= 2))
             && self.is_late()
+            && fires(plant)
         {
             let before = self.switch.state_hash();
             plant.spoil_state(&mut self.switch);
