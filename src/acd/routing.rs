@@ -64,6 +64,8 @@ pub enum Held {
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rule {
+    /// Its line was lost in this call and is back.
+    Back,
     /// It holds the caller's incident, or handled the caller before.
     Affinity,
     /// Nobody else was fit.
@@ -133,6 +135,8 @@ pub struct Waiting<'a> {
     /// The seat that made it.
     pub own: Option<&'a SeatId>,
     pub affinity: Option<&'a SeatId>,
+    /// The seat whose line was lost in it, as long as that seat gets it back.
+    pub back: Option<&'a SeatId>,
     /// A seat rings for it.
     pub offered: bool,
     /// Spare seats may ring beside.
@@ -196,20 +200,22 @@ pub fn choose<'t>(
             return choices;
         }
     }
-    for call in waiting.filter(|w| w.rings_all) {
+    for call in waiting.filter(|w| w.rings_all || w.back.is_some()) {
         let fits = table.fits(&mut kinds, call.need);
         fits.forget(&taken);
         let rung = choices
             .iter()
             .any(|c| c.call == call.call && c.seat.is_some());
         for place in fits.left.clone() {
-            let spare = table
-                .seats
-                .get(place)
-                .filter(|s| s.opening != Opening::Spare && call.own != Some(s.seat));
-            if (rung || call.offered) && spare.is_some() {
+            let Some(seat) = table.seats.get(place) else {
+                continue;
+            };
+            let back = call.back == Some(seat.seat);
+            let spare = seat.opening != Opening::Spare && call.own != Some(seat.seat);
+            if (rung || call.offered) && spare && (back || call.rings_all) {
                 take(&mut taken, place);
-                choices.push(table.say(&call, fits, Some((Rule::Spare, place)), &taken));
+                let rule = if back { Rule::Back } else { Rule::Spare };
+                choices.push(table.say(&call, fits, Some((rule, place)), &taken));
             }
         }
         if taken.iter().all(|t| *t) {
@@ -284,11 +290,11 @@ impl<'t> Table<'t> {
             .filter_map(|place| Some((*place, self.seats.get(*place)?)))
             .filter(|(_, seat)| call.own != Some(seat.seat))
             .collect();
-        let own = fit
-            .iter()
-            .find(|(_, s)| call.affinity == Some(s.seat) && s.opening != Opening::Spare);
-        if let Some((place, _)) = own {
-            return Some((Rule::Affinity, *place));
+        for (own, rule) in [(call.back, Rule::Back), (call.affinity, Rule::Affinity)] {
+            let mut fit = fit.iter().filter(|(_, s)| s.opening != Opening::Spare);
+            if let Some((place, _)) = fit.find(|(_, s)| own == Some(s.seat)) {
+                return Some((rule, *place));
+            }
         }
         let best = fit.iter().map(|(_, s)| class(s)).min()?;
         let equal: Vec<_> = fit.iter().filter(|(_, s)| class(s) == best).collect();

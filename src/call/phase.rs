@@ -111,6 +111,9 @@ pub struct Unanswered {
     /// That seat is rung because another one transfers the call to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transfer: Option<Box<Transfer>>,
+    /// The seat whose line was lost, and until when it gets the call back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back: Option<(SeatId, Timestamp)>,
 }
 
 /// What an unanswered caller hears.
@@ -307,6 +310,7 @@ impl Unanswered {
             still_waiting_due: false,
             asked: None,
             transfer: None,
+            back: None,
         }
     }
 }

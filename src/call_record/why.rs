@@ -279,6 +279,10 @@ const fn behind_words(why: Behind) -> (&'static str, &'static str) {
 
 const fn rule_words(rule: Rule) -> (&'static str, &'static str) {
     match rule {
+        Rule::Back => (
+            "其线路恢复，原通话先还给它",
+            "its line is back, and so is its caller",
+        ),
         Rule::Affinity => (
             "受理过该主叫或持有其事件",
             "it handled this caller before or holds his incident",

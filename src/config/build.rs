@@ -227,6 +227,7 @@ fn timers(section: Section<'_>) -> Timers {
         ),
         shelf_max: millis("shelf_max_ms", 30_000, 1_800_000, standard.shelf_max),
         shelf_idle: millis("shelf_idle_ms", 1000, 60_000, standard.shelf_idle),
+        seat_back: millis("seat_back_ms", 0, 60_000, standard.seat_back),
         release_guard: millis("release_guard_ms", 5000, 120_000, standard.release_guard),
     };
     section.close();

@@ -165,6 +165,7 @@ struct Caller {
     strategy: Strategy,
     own: Option<SeatId>,
     affinity: Option<SeatId>,
+    back: Option<SeatId>,
     rung: Vec<SeatId>,
     late: bool,
 }
@@ -283,6 +284,7 @@ impl Centre {
         self.made += 1;
         let own = (self.dice.roll(6) == 0).then(|| self.desk());
         let affinity = (self.dice.roll(4) == 0).then(|| self.desk());
+        let back = (self.dice.roll(6) == 0).then(|| self.desk());
         let queue = queues()[self.dice.roll(3)].clone();
         let caller = Caller {
             restored: self.dice.roll(8) == 0,
@@ -294,6 +296,7 @@ impl Centre {
             queue,
             own,
             affinity,
+            back,
             rung: Vec::new(),
             late: false,
         };
@@ -358,10 +361,11 @@ impl Centre {
                     fit.push(seat);
                 }
             }
-            let own = fit
-                .iter()
-                .find(|s| caller.affinity.as_ref() == Some(**s) && self.desks[**s].state != 1);
-            if let Some(seat) = own {
+            let is = |own: &Option<SeatId>| {
+                let mut fit = fit.iter().filter(|s| self.desks[**s].state != 1);
+                fit.find(|s| own.as_ref() == Some(**s))
+            };
+            if let Some(seat) = is(&caller.back).or_else(|| is(&caller.affinity)) {
                 given.push((*n, (*seat).clone()));
                 continue;
             }
@@ -395,7 +399,12 @@ impl Centre {
             let rings = !caller.rung.is_empty() || given.iter().any(|(of, _)| of == n);
             for seat in self.desks.keys() {
                 let taken = given.iter().any(|(_, s)| s == seat);
-                if all && rings && !taken && self.desks[seat].state != 1 && self.fits(caller, seat)
+                let asked = all || caller.back.as_ref() == Some(seat);
+                if asked
+                    && rings
+                    && !taken
+                    && self.desks[seat].state != 1
+                    && self.fits(caller, seat)
                 {
                     given.push((*n, seat.clone()));
                 }
@@ -477,6 +486,7 @@ impl Caller {
                 .affinity
                 .as_ref()
                 .filter(|_| !is(Plant::AffinityForgotten)),
+            back: self.back.as_ref(),
             offered: !self.rung.is_empty(),
             rings_all: !is(Plant::NoSpares) && (self.late || self.strategy == Strategy::RingAll),
         }

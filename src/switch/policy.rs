@@ -200,6 +200,9 @@ pub struct Timers {
     /// A seat that has had nothing to do for so long gets the oldest caller of the shelf.
     #[serde(default = "shelf_idle")]
     pub shelf_idle: Millis,
+    /// A seat whose line was lost in a talk and is back within this gets its caller back, if nobody has answered him.
+    #[serde(default = "seat_back")]
+    pub seat_back: Millis,
     /// A lost seat's caller goes back to the queue's head at once; a released leg must report its end within this.
     pub release_guard: Millis,
 }
@@ -214,6 +217,10 @@ const fn shelf_reminder() -> Millis {
 
 const fn shelf_max() -> Millis {
     Millis::from_secs(300)
+}
+
+const fn seat_back() -> Millis {
+    Millis::from_secs(10)
 }
 
 const fn shelf_idle() -> Millis {
@@ -237,6 +244,7 @@ impl Default for Timers {
             shelf_reminder: shelf_reminder(),
             shelf_max: shelf_max(),
             shelf_idle: shelf_idle(),
+            seat_back: seat_back(),
             release_guard: Millis::from_secs(40),
         }
     }

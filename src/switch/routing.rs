@@ -85,6 +85,10 @@ impl Switch {
                 Ingress::Trunk(_) => None,
             },
             affinity,
+            back: unanswered
+                .back
+                .as_ref()
+                .and_then(|(seat, until)| (self.now < *until).then_some(seat)),
             offered: !unanswered.offers.is_empty(),
             rings_all: call.wait_exceeded
                 || (unanswered.asked.is_none()

@@ -199,6 +199,7 @@ impl Switch {
         };
         if lost && open.caller_leg.is_some() && !guest {
             self.requeue(call);
+            self.gets_back(call, seat);
         } else if !guest && self.is_left_on_hold(call) {
             self.requeue_parted(call);
         } else if self.goes_on(call) {
@@ -217,6 +218,14 @@ impl Switch {
             self.announce_line_fault(call);
         }
         self.enter_queue(call, true);
+    }
+
+    /// A line that is back soon: its seat knows the caller.
+    fn gets_back(&mut self, call: CallId, seat: &SeatId) {
+        let until = self.now + self.policy.timers.seat_back;
+        if let Some(unanswered) = self.call_mut(call).and_then(|open| open.unanswered_mut()) {
+            unanswered.back = Some((seat.clone(), until));
+        }
     }
 
     /// The seat that joined this call to its own has gone and it has none, or the seat hung up on a caller on hold: back in

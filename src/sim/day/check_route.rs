@@ -28,6 +28,8 @@ pub(super) struct Place {
     pub(super) since: i64,
     /// Since when it waits this time.
     pub(super) waits_since: i64,
+    /// The seat that it was lost from, and when.
+    lost_by: Option<(SeatId, i64)>,
 }
 
 /// What one number has done.
@@ -60,6 +62,8 @@ pub(super) struct Routes {
     ahead: BTreeMap<CallId, i64>,
     /// Numbers (E.164) under a confirmed verdict.
     pub(super) marked: Vec<String>,
+    /// Who left a call last, and when.
+    left: BTreeMap<CallId, (SeatId, i64)>,
     /// Seats that were asked by name in this step.
     pub(super) asked: Vec<(CallId, SeatId)>,
     /// A dispatcher was at work after the last events.
@@ -105,23 +109,9 @@ impl Routes {
             return;
         };
         if let EventKind::QueueEntered { queue, again, .. } = &event.kind {
-            // By a clock that was set back since, he came just now.
-            let arrived = received_at.map_or(at, Timestamp::as_micros).min(at);
-            let since = if *again {
-                arrived
-            } else {
-                self.came(call, at).min(arrived)
-            };
-            self.entered += 1;
-            self.places.push(Place {
-                call,
-                queue: queue.clone(),
-                back: *again,
-                entered: self.entered,
-                arrived,
-                since,
-                waits_since: if reopened { arrived } else { at },
-            });
+            self.enters(call, queue, at, *again, received_at, reopened);
+        } else if let EventKind::SeatReleased { seat, .. } = &event.kind {
+            self.left.insert(call, (seat.clone(), at));
         } else if let EventKind::QueueLeft { reason, .. } = &event.kind {
             self.places.retain(|p| p.call != call);
             if reason == "joined" {
@@ -162,6 +152,35 @@ impl Routes {
                 number.incident = number.incident.filter(|of| *of != call);
             }
         }
+    }
+
+    fn enters(
+        &mut self,
+        call: CallId,
+        queue: &QueueId,
+        at: i64,
+        again: bool,
+        received_at: Option<Timestamp>,
+        reopened: bool,
+    ) {
+        // By a clock that was set back since, he came just now.
+        let arrived = received_at.map_or(at, Timestamp::as_micros).min(at);
+        let since = if again {
+            arrived
+        } else {
+            self.came(call, at).min(arrived)
+        };
+        self.entered += 1;
+        self.places.push(Place {
+            call,
+            queue: queue.clone(),
+            back: again,
+            entered: self.entered,
+            arrived,
+            since,
+            waits_since: if reopened { arrived } else { at },
+            lost_by: self.left.remove(&call).filter(|_| again),
+        });
     }
 
     pub(super) fn take_order(&mut self, call: CallId, kind: &EventKind) {
@@ -309,13 +328,14 @@ impl Routes {
         self.places.iter().any(|p| self.late.contains(&p.call))
     }
 
-    /// Whether more than one seat may ring for the call.
-    pub(super) fn may_ring_more(&self, call: CallId) -> bool {
-        let queue = self
-            .places
-            .iter()
-            .find(|p| p.call == call)
-            .map(|p| &p.queue);
+    /// Whether the seat may ring beside another one for the call.
+    pub(super) fn may_ring_more(&self, seat: &SeatId, call: CallId, now: Timestamp) -> bool {
+        let place = self.places.iter().find(|p| p.call == call);
+        let lost = place.and_then(|p| p.lost_by.as_ref());
+        if lost.is_some_and(|(by, at)| by == seat && now.as_micros() < at + 10 * SECOND) {
+            return true;
+        }
+        let queue = place.map(|p| &p.queue);
         let rules = self
             .policy
             .as_ref()

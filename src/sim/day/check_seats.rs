@@ -48,7 +48,7 @@ impl Checker {
             return Err((4, format!("seat {seat} was rung for {call} and is not fit")));
         }
         let beside = self.rung_seat(call).is_some();
-        if beside && !self.routes.may_ring_more(call) {
+        if beside && !self.routes.may_ring_more(seat, call, self.now) {
             return Err((3, format!("{seat} was rung beside another for {call}")));
         }
         let order = self.routes.order(self.now);

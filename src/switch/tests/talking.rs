@@ -86,6 +86,73 @@ fn caller_of_a_lost_seat_goes_to_the_queues_head_and_hears_why() {
 }
 
 #[test]
+fn seat_whose_line_is_back_within_ten_seconds_gets_its_caller_back() {
+    let mut rig = Rig::new();
+    let (call, _, seat) = rig.talk("801");
+    let (other, _) = rig.arrives();
+    rig.is_lost(seat);
+    rig.pass(9_000);
+    rig.registers("801");
+    let again = rig.rung_seat("801").unwrap();
+    assert_ne!(again, seat);
+    assert_eq!(rig.switch.legs[&again], call);
+    assert_ne!(call, other);
+    let decided = rig.event("offer.decided");
+    assert_eq!(
+        (&decided["rule"], &decided["chosen"]),
+        (&"back".into(), &"801".into())
+    );
+}
+
+#[test]
+fn seat_whose_line_is_back_rings_beside_the_one_that_rings_for_its_caller_and_the_first_answer_wins()
+ {
+    let mut rig = Rig::new();
+    let (call, caller, seat) = rig.talk("801");
+    rig.registers("802");
+    rig.is_lost(seat);
+    let elsewhere = rig.rung_seat("802").unwrap();
+    rig.pass(5_000);
+    rig.registers("801");
+    let again = rig.rung_seat("801").unwrap();
+    assert_ne!(again, seat);
+    assert_eq!(rig.switch.legs[&again], call);
+    rig.picks_up(again);
+    assert_eq!(rig.hears(caller), [again]);
+    rig.pass(1_000);
+    assert_eq!(rig.released(elsewhere), Some(Cause::AnsweredElsewhere));
+    assert_eq!(rig.seat("802").0, SeatState::Ready, "unpunished");
+}
+
+#[test]
+fn seat_whose_line_is_back_late_or_is_needed_by_another_caller_does_not_ring_beside() {
+    let mut rules = policy();
+    rules.timers.seat_back = Millis::from_secs(4);
+    let mut rig = Rig::with(rules);
+    let (_, _, seat) = rig.talk("801");
+    rig.registers("802");
+    rig.is_lost(seat);
+    rig.pass(4_000);
+    rig.registers("801");
+    let last = rig.rung_seat("801");
+    assert_eq!(last, Some(seat), "its time is over: it is free for others");
+    assert_eq!(rig.seat("801").0, SeatState::Ready);
+
+    let mut rig = Rig::new();
+    let (_, _, seat) = rig.talk("801");
+    rig.registers("802");
+    rig.is_lost(seat);
+    let (other, _) = rig.arrives();
+    rig.pass(3_000);
+    rig.registers("801");
+    let rung = rig.rung_seat("801").unwrap();
+    assert_eq!(
+        rig.switch.legs[&rung], other,
+        "nobody waits for the sake of habit"
+    );
+}
+
+#[test]
 fn caller_of_a_lost_seat_is_alerted_again_after_ten_seconds() {
     let mut rig = Rig::new();
     let (_, _, seat) = rig.talk("801");
