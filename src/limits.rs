@@ -36,6 +36,10 @@ pub const RECENT_INVITES_MAX: usize = 2_000;
 pub const UNKNOWN_SOURCES_MAX: usize = 64;
 /// Bytes of a role, reason, outcome or other text given with a command.
 pub const COMMAND_TEXT_BYTES_MAX: usize = 512;
+/// Numbers of one call's crews.
+pub const CREW_NUMBERS_MAX: usize = 8;
+/// Calls of the last 12 hours for which crews may still be named or call; those without a crew are forgotten first.
+pub const CREW_CALLS_MAX: usize = 4_096;
 /// Digits of a number to ring.
 pub const NUMBER_DIGITS_MAX: usize = 32;
 /// Numbers whose calls of the last day are remembered, and calls remembered together; the oldest is forgotten first.

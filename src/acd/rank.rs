@@ -105,6 +105,9 @@ struct Caller {
     /// When a seat answered it last.
     turn: Option<Timestamp>,
     handled: Option<Handled>,
+    /// It came last as the crew of an open incident: that explains its calls.
+    #[serde(default)]
+    crew: bool,
 }
 
 /// The last call of an identity that a seat answered.
@@ -156,6 +159,16 @@ impl Callers {
         }
     }
 
+    /// Said before [`Self::arrived`]: whether it calls as the crew of an incident.
+    pub fn comes_as_crew(&mut self, identity: &Identity, crew: bool) {
+        if crew {
+            self.make_room(identity);
+            self.known.entry(*identity).or_default().crew = true;
+        } else if let Some(caller) = self.known.get_mut(identity) {
+            caller.crew = false;
+        }
+    }
+
     /// A seat, or people outside, picked up: the chain of redials ends, and the identity had its turn. It belongs to the
     /// seat from now on.
     pub fn answered(
@@ -171,7 +184,7 @@ impl Callers {
         caller.heir = None;
         caller.turn = Some(now);
         let incident = caller.incident_open(now);
-        if !incident {
+        if !incident && !caller.crew {
             caller
                 .unexplained
                 .retain(|(at, of)| within(*at, now, SHARE_SPAN) && *of != call);
@@ -240,7 +253,7 @@ impl Callers {
             .iter()
             .filter(|(at, _)| within(*at, now, SHARE_SPAN))
             .count();
-        if answered == 0 || caller.incident_open(now) {
+        if answered == 0 || caller.crew || caller.incident_open(now) {
             return None;
         }
         let burst = caller

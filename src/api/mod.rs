@@ -5,6 +5,7 @@ mod auth;
 mod calls;
 mod commands;
 mod complaint;
+mod crew;
 mod evidence;
 mod form;
 mod handling;
@@ -209,6 +210,7 @@ fn needs_open_call(path: &str, method: &str) -> bool {
     let later = [
         "dispatch",
         "link",
+        "crew",
         "form",
         "type",
         "notes",
@@ -226,6 +228,7 @@ fn versioned() -> OpenApiRouter<Arc<App>> {
             calls::routes()
                 .merge(handling::routes())
                 .merge(outbound::routes())
+                .merge(crew::routes())
                 .merge(records::routes())
                 .merge(recordings::routes())
                 .merge(marks::routes())

@@ -17,7 +17,7 @@ pub use leg::{
     AnswerPolicy, Arrival, DialogState, Ingress, Invite, LegCommand, LegEvent, Mode, Party, Target,
 };
 pub use leg_state::{Hunt, Leg, LegFact, LegState};
-pub use open::{Assist, Call, Capture, SilentCheck};
+pub use open::{Assist, Call, Capture, CrewOf, SilentCheck};
 pub use outbound::{Callee, Dialling, Direction, Outbound};
 pub use phase::{
     Announcement, Closing, Hearing, Hold, HoldBy, InMenu, Join, KeyPath, KeyPress, MenuHearing,

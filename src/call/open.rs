@@ -41,6 +41,9 @@ pub struct Call {
     /// The seat that handled it last.
     pub last_seat: Option<SeatId>,
     pub incident_id: Option<String>,
+    /// A crew's call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crew: Option<CrewOf>,
     /// An order was issued for it.
     #[serde(default)]
     pub dispatched: bool,
@@ -76,6 +79,13 @@ pub struct Call {
     /// Absent: it came in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outbound: Option<Outbound>,
+}
+
+/// What a crew's call is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CrewOf {
+    /// The call of the incident that it was sent for.
+    pub call: CallId,
 }
 
 /// A seat's open request for a supervisor (呼叫班长).

@@ -40,6 +40,9 @@ impl CallRecord {
                 incident_id,
                 by,
             } => self.linked(at, *to, incident_id.as_ref(), by),
+            EventKind::CrewNamed { .. } | EventKind::CrewCalled { .. } => {
+                self.crewed(at, &event.kind)
+            }
             EventKind::CallAnsweredBySystem {} => {
                 self.times.answered_by_system.get_or_insert(at);
             }

@@ -10,6 +10,7 @@
 //! the source's own datum beside them. Refuses to know: who reads it, how it is stored, what a module makes of it.
 //! Shape: `schema/call-record.schema.json` (JSON Schema 2020-12); intervals: WS/T 451-2014 3.9-3.12, 7.2.1.1.
 
+mod crew;
 mod fold;
 mod form;
 mod handling;
@@ -22,6 +23,7 @@ mod seat_steps;
 mod why;
 mod why_seat;
 
+pub use crew::Crew;
 pub use form::{
     Contact, FormRevision, Person, RecordedComplaint, RecordedForm, RecordedMajor, RecordedNote,
     RecordedStep, RecordedType,
@@ -132,6 +134,8 @@ pub struct CallRecord {
     pub joined_calls: Vec<JoinedCall>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crew: Option<Crew>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub supervision: Vec<Supervision>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -193,6 +197,7 @@ impl CallRecord {
             conference: None,
             joined_calls: Vec::new(),
             links: Vec::new(),
+            crew: None,
             supervision: Vec::new(),
             recordings: Vec::new(),
             dispatch: None,

@@ -37,6 +37,8 @@ pub enum What {
     Answered { seat: SeatId },
     /// It stands behind calls that came later.
     Behind { why: Behind },
+    /// It comes from a crew that was sent for an incident; the seat that had that call is asked first.
+    Crew { seat: Option<SeatId> },
     /// The seat is free and nobody waits.
     NobodyWaits,
 }
@@ -88,6 +90,11 @@ impl Why {
             self.seats.insert(seat.clone(), state);
         } else if let EventKind::OfferDecided { .. } = &event.kind {
             self.decided(event, own);
+        } else if let EventKind::CrewCalled { seat, .. } = &event.kind
+            && own
+        {
+            let seat = seat.clone();
+            self.say(event.at, What::Crew { seat });
         } else if let EventKind::QueueEntered { queue, behind, .. } = &event.kind
             && own
         {
@@ -229,6 +236,10 @@ impl What {
             },
             Self::Answered { seat } => format!("坐席 {seat} 摘机"),
             Self::Behind { why } => format!("排在后来的呼叫之后：{}", behind_words(*why).0),
+            Self::Crew { seat: Some(seat) } => {
+                format!("车组来电：优先分配给受理该事件的坐席 {seat}")
+            }
+            Self::Crew { seat: None } => String::from("车组来电：其事件没有坐席受理过"),
             Self::NobodyWaits => String::from("坐席空闲，没有呼叫在等待"),
         }
     }
@@ -259,6 +270,12 @@ impl What {
             Self::Behind { why } => {
                 format!("it stands behind later calls: {}", behind_words(*why).1)
             }
+            Self::Crew { seat: Some(seat) } => {
+                format!("a crew calls: seat {seat}, which had its incident, is asked first")
+            }
+            Self::Crew { seat: None } => {
+                String::from("a crew calls, and no seat had the call of its incident")
+            }
             Self::NobodyWaits => String::from("the seat is free and nobody waits"),
         }
     }
@@ -284,8 +301,8 @@ const fn rule_words(rule: Rule) -> (&'static str, &'static str) {
             "its line is back, and so is its caller",
         ),
         Rule::Affinity => (
-            "受理过该主叫或持有其事件",
-            "it handled this caller before or holds his incident",
+            "受理过该主叫，或持有其（车组的）事件",
+            "it handled this caller before, or holds his or the crew's incident",
         ),
         Rule::OnlyFit => ("唯一适合的坐席", "nobody else was fit"),
         Rule::LongestIdle => ("空闲最久", "it had been idle longest"),

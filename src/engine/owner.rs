@@ -391,6 +391,7 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
             | Command::Hold { call }
             | Command::Resume { call }
             | Command::Link { call, .. }
+            | Command::NameCrew { call, .. }
             | Command::AskSilent { call }
             | Command::Transfer { call, .. }
             | Command::CompleteTransfer { call }

@@ -138,6 +138,7 @@ impl Switch {
     /// Answers, records and queues an opened call. `again`: before all others.
     pub(super) fn accept(&mut self, arrival: &Arrival, again: bool) {
         let (call, leg) = (arrival.call, arrival.leg);
+        self.crew_arrived(call);
         // One who comes back after a crash has been here long enough: his old place in the queue.
         let is_new = self.calls.get(&call).is_some_and(|c| c.earlier.is_empty());
         let way = is_new.then(|| self.way_into_menu(arrival)).flatten();
@@ -238,6 +239,7 @@ impl Switch {
             answered_at: None,
             last_seat: None,
             incident_id: None,
+            crew: None,
             dispatched: false,
             assist: None,
             ahead: Millis(0),
@@ -277,6 +279,10 @@ impl Switch {
         let (queue, arrived) = (open.queue.clone(), open.received_at.min(self.now));
         let merges = !open.caller.anonymous;
         let identity = Identity::of(&open.caller, &self.policy.shared_numbers);
+        let is_crew = open.crew.is_some();
+        if let Some(identity) = identity.as_ref().filter(|_| !again) {
+            self.callers.comes_as_crew(identity, is_crew);
+        }
         let since = match &identity {
             Some(identity) if !again => self
                 .callers

@@ -9,6 +9,7 @@ use crate::id::{CallId, DestinationId, SeatId};
 use crate::limits::COMMAND_TEXT_BYTES_MAX;
 
 impl Switch {
+    #[expect(clippy::too_many_lines, reason = "a table: one arm per command")]
     pub(super) fn command(
         &mut self,
         by: &Actor,
@@ -27,6 +28,7 @@ impl Switch {
                 to,
                 incident_id,
             } => self.link(by, *call, *to, incident_id.as_deref()),
+            Command::NameCrew { call, numbers } => self.name_crew(by, *call, numbers),
             Command::AddParty { call, number, role } => self.add_party(by, *call, number, role),
             Command::RemoveParty { call, leg } => self.remove_party(by, *call, *leg),
             Command::Join { call, with } => self.join(by, *call, *with),
@@ -144,8 +146,9 @@ impl Switch {
         if let (Some(open), Some(id)) = (self.calls.get_mut(&call), &incident_id) {
             open.incident_id = Some(id.clone());
         }
-        if incident_id.is_some() {
+        if let Some(id) = &incident_id {
             self.callers.incident(call, true);
+            self.crew_incident(call, id);
         }
         let destination = destination.clone();
         self.say(
@@ -194,7 +197,10 @@ impl Switch {
                 self.screen_helped(call);
             }
             DispatchReport::Reassigned { .. } => {}
-            DispatchReport::Cancelled { .. } => self.callers.incident(call, false),
+            DispatchReport::Cancelled { .. } => {
+                self.callers.incident(call, false);
+                self.dismiss_crew(call);
+            }
         }
         let (by, report) = (by.clone(), report.clone());
         self.handling_dispatched(call, &report);

@@ -134,6 +134,7 @@ impl Switch {
         self.timers.disarm(&TimerKey::CalleeTold(call));
         self.handling_over(call);
         self.caller_served(call);
+        self.remember_for_crews(call);
         self.return_dialling_seat(call);
         match outcome {
             Outcome::Answered | Outcome::NotReached => {}
@@ -377,6 +378,7 @@ impl Switch {
                 self.past.remove(&oldest);
                 self.sheets.forget(oldest);
                 self.ends.remove(&oldest);
+                self.crews.forget(oldest);
             }
         }
     }

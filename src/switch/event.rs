@@ -101,6 +101,16 @@ pub enum EventKind {
         incident_id: Option<String>,
         by: Actor,
     },
+    /// The numbers of the crews that were sent for the call from now on (车组); none: no crew any more.
+    #[serde(rename = "crew.named")]
+    CrewNamed { numbers: Vec<Number>, by: Actor },
+    /// The call comes from a number of a crew that was sent for the call `of`; `seat` had that one and is asked first.
+    #[serde(rename = "crew.called")]
+    CrewCalled {
+        of: CallId,
+        incident_id: Option<String>,
+        seat: Option<SeatId>,
+    },
     /// An INVITE of the same identity, which makes no call of its own.
     #[serde(rename = "call.rejoined")]
     CallRejoined { invite_key: String },

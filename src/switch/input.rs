@@ -335,6 +335,8 @@ pub enum Command {
         to: Option<CallId>,
         incident_id: Option<String>,
     },
+    /// 车组: the numbers of the crews that were sent for the call, open or past; none: there is no crew any more.
+    NameCrew { call: CallId, numbers: Vec<String> },
     /// Ring `number` through the trunks and join it: doctor, 110, crew...
     AddParty {
         call: CallId,
@@ -509,6 +511,7 @@ impl Command {
             | Self::LiftVerdict { .. }
             | Self::Dial { .. }
             | Self::Link { .. }
+            | Self::NameCrew { .. }
             | Self::FillForm { .. }
             | Self::Classify { .. }
             | Self::AddNote { .. }

@@ -10,7 +10,7 @@
 //! ```
 //! One file per concern: arrival, menu, hearing (what a waiting caller hears), routing (who is offered whom), offer,
 //! losers (who rang in vain), relief (people outside), talk, party, hold, shelf, silent, transfer, phones (and who sits there),
-//! star (keys of a phone), codes (star codes that phones dial), outbound (calls that we make), listen, listen_queue, supervise, assist, orders,
+//! star (keys of a phone), codes (star codes that phones dial), outbound (calls that we make), crew, listen, listen_queue, supervise, assist, orders,
 //! join, ending, call_backs, screening, form, major, complaint, handover, overlong, seats, trunks, ledger (alarms),
 //! commands, restart, timers, snapshot, picture and counters (for people).
 
@@ -21,6 +21,7 @@ mod codes;
 mod commands;
 mod complaint;
 mod counters;
+mod crew;
 mod effect;
 mod ending;
 mod event;
@@ -96,13 +97,14 @@ pub use screening::marks_of;
 pub use snapshot::SnapshotError;
 pub use star::{STAR_CODES, StarCode, StarResult};
 pub use view::{
-    AlarmView, AssistView, BurstView, CallBackView, CallMark, CallState, CallView, HoldView,
-    LegView, MarkView, NearView, PhoneView, QueueListenerView, ScoreView, ScreenView, SeatState,
-    SeatView, ShelfView, SilentView, TransferView, TrunkView, View,
+    AlarmView, AssistView, BurstView, CallBackView, CallMark, CallState, CallView, CrewOfView,
+    HoldView, LegView, MarkView, NearView, PhoneView, QueueListenerView, ScoreView, ScreenView,
+    SeatState, SeatView, ShelfView, SilentView, TransferView, TrunkView, View,
 };
 
 use call_backs::CallBack;
 use complaint::Complaints;
+use crew::Crews;
 use ending::EndingLeg;
 use form::Sheets;
 use handover::Handovers;
@@ -140,6 +142,8 @@ pub struct Switch {
     recent_order: VecDeque<(Timestamp, String, CallId)>,
     queue: acd::Queue,
     callers: acd::Callers,
+    #[serde(default)]
+    crews: Crews,
     /// What was last said to hold free seats back, by kind of need.
     held: Vec<routing::Told>,
     seats: BTreeMap<SeatId, acd::Seat>,
@@ -233,6 +237,7 @@ impl Switch {
             recent_order: VecDeque::new(),
             queue: acd::Queue::default(),
             callers: acd::Callers::default(),
+            crews: Crews::default(),
             held: Vec::new(),
             seats: BTreeMap::new(),
             trunks: BTreeMap::new(),

@@ -86,6 +86,9 @@ impl Switch {
         if let (Some(open), Some(id)) = (self.calls.get_mut(&call), &incident_id) {
             open.incident_id = Some(id.clone());
         }
+        if let Some(id) = &incident_id {
+            self.crew_incident(call, id);
+        }
         self.say_linked(call, to, incident_id, by);
         Ok(CommandReply::Done)
     }
@@ -240,6 +243,7 @@ impl Switch {
             answered_at: None,
             last_seat: Some(wish.seat.clone()),
             incident_id: None,
+            crew: None,
             dispatched: false,
             assist: None,
             ahead: Millis(0),

@@ -7,7 +7,9 @@ use super::{
     SeatPolicy, SeatState, SeatView, ShelfView, Switch, TrunkView, View,
 };
 use crate::acd::{Duty, Seat};
-use crate::call::{Announcement, Call, Hearing, HoldBy, Ingress, Join, Party, Phase, Talking};
+use crate::call::{
+    Announcement, Call, Hearing, Hold, HoldBy, Ingress, Join, Party, Phase, Talking,
+};
 use crate::id::SeatId;
 
 impl Switch {
@@ -141,14 +143,7 @@ impl Switch {
                 .into_iter()
                 .filter(|other| *other != call.id)
                 .collect(),
-            hold: call.hold().map(|hold| HoldView {
-                since: hold.since,
-                by: String::from(match hold.by {
-                    HoldBy::Command => "command",
-                    HoldBy::Phone => "phone",
-                }),
-                reminded: hold.reminded,
-            }),
+            hold: call.hold().map(hold_view),
             shelf: match &call.phase {
                 Phase::Shelved(shelved) => Some(ShelfView {
                     since: shelved.since,
@@ -163,6 +158,8 @@ impl Switch {
             silent: Self::silent_view(call),
             transfer: self.transfer_view(call),
             incident_id: call.incident_id.clone(),
+            crew_of: self.crew_of_view(call),
+            crew: self.crew_view(call.id),
             assist: call.assist.as_ref().map(|assist| AssistView {
                 seat: assist.seat.clone(),
                 since: assist.at,
@@ -223,6 +220,17 @@ impl Switch {
                 .then(a.call_back.cmp(&b.call_back))
         });
         views
+    }
+}
+
+fn hold_view(hold: Hold) -> HoldView {
+    HoldView {
+        since: hold.since,
+        by: String::from(match hold.by {
+            HoldBy::Command => "command",
+            HoldBy::Phone => "phone",
+        }),
+        reminded: hold.reminded,
     }
 }
 

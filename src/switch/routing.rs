@@ -73,8 +73,9 @@ impl Switch {
 
     fn waiting<'s>(&'s self, entry: &'s Entry, call: &'s Call) -> Option<Waiting<'s>> {
         let unanswered = call.unanswered()?;
-        let affinity = entry.identity.as_ref().and_then(|identity| {
+        let affinity = self.crew_seat(call).or_else(|| {
             let span = self.policy.timers.affinity;
+            let identity = entry.identity.as_ref()?;
             self.callers.affinity(identity, span, self.now)
         });
         Some(Waiting {

@@ -185,6 +185,10 @@ pub struct CallView {
     pub silent: Option<SilentView>,
     pub transfer: Option<TransferView>,
     pub incident_id: Option<String>,
+    /// 车组: it calls from a number that was named for another call.
+    pub crew_of: Option<CrewOfView>,
+    /// Numbers of crews that were named for this call.
+    pub crew: Vec<String>,
     /// Its seat asks for a supervisor.
     pub assist: Option<AssistView>,
     /// Where it waits, or waited.
@@ -204,6 +208,15 @@ pub struct CallView {
     /// Steps done and all steps of its checklist, while it is a major incident (突发事件).
     pub major: Option<(u32, u32)>,
     pub legs: Vec<LegView>,
+}
+
+/// What a crew's call is about (车组).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CrewOfView {
+    /// The call of its incident.
+    pub call: CallId,
+    /// The seat that had it, and is asked first.
+    pub seat: Option<SeatId>,
 }
 
 /// A caller on hold (保持).

@@ -206,6 +206,9 @@ impl Page {
     fn labels(&self, call: &Call) -> Vec<String> {
         let word = |name| self.language.word(name);
         let mut labels = Vec::new();
+        if call.crew_of.is_some() {
+            labels.push(word("crew").to_owned());
+        }
         if call.screen.repeated {
             labels.push(format!(
                 "{} ×{}",

@@ -42,6 +42,7 @@ pub struct Call {
     pub silent: Option<Silent>,
     pub transfer: Option<Transfer>,
     pub incident_id: Option<String>,
+    pub crew_of: Option<CrewOf>,
     pub assist: Option<Assist>,
     pub screen: Screen,
     pub call_type: Option<Entry>,
@@ -50,6 +51,13 @@ pub struct Call {
     /// Steps done and all steps.
     pub major: Option<(u32, u32)>,
     pub legs: Vec<Leg>,
+}
+
+/// The incident of a crew's call.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct CrewOf {
+    pub call: String,
 }
 
 /// A caller on hold.

@@ -74,6 +74,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("marked", "骚扰", "harassment"),
     ("suspected", "疑似骚扰", "suspected"),
     ("repeated", "反复呼入", "again"),
+    ("crew", "车组", "crew"),
     ("asks", "呼叫班长", "asks for a supervisor"),
     ("comes", "班长正在接入", "is coming"),
     ("silent", "静默询问", "asked for a key"),

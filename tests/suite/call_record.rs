@@ -2,7 +2,7 @@
 
 use firstring::call::{Complaint, FormChange};
 use firstring::call_record::{CallRecord, DeliveryType, publish};
-use firstring::id::{CallId, LegId, MenuId, QueueId};
+use firstring::id::{CallId, LegId, MenuId, QueueId, SeatId};
 use firstring::switch::{Actor, Event, EventKind};
 use firstring::time::Timestamp;
 use uuid::Uuid;
@@ -393,4 +393,34 @@ fn a_complaint_holds_the_record_and_a_major_incident_shows_who_did_which_step() 
     let lifted = fold(&script.events);
     assert_valid(&lifted);
     assert!(!lifted.legal_hold && !lifted.complaints[0].hold);
+}
+
+#[test]
+fn crews_are_in_the_record_of_the_incident_masked_and_in_that_of_their_own_call() {
+    let mut script = one_call::answered(0, "13800138000");
+    let number = firstring::phone::parse("13911112222", "0755", false);
+    let of = script.call;
+    let received = script.events[0].clone();
+    let kinds = [
+        EventKind::CrewCalled {
+            of,
+            incident_id: Some(String::from("I-1")),
+            seat: Some(SeatId::from("802")),
+        },
+        EventKind::CrewNamed {
+            numbers: vec![number],
+            by: Actor::User(String::from("a")),
+        },
+    ];
+    for (n, kind) in kinds.into_iter().enumerate() {
+        let event = Event {
+            kind,
+            ..received.clone()
+        };
+        script.events.insert(1 + n, event);
+        assert_valid(&fold(&script.events[..2 + n]));
+    }
+    let crew = fold(&script.events).crew.unwrap();
+    assert_eq!(crew.of_call_id, Some(of));
+    assert_eq!(crew.numbers, ["tel:139****2222"]);
 }

@@ -245,6 +245,31 @@ fn caller_who_came_back_to_his_seat_is_told_so() {
 }
 
 #[test]
+fn crew_that_calls_is_told_with_the_seat_that_had_its_incident() {
+    let mut bench = Bench::new();
+    bench.registers("802");
+    let (incident, leg) = bench.calls("main");
+    bench.picks_up("802");
+    bench.hangs_up(leg);
+    bench.registers("801");
+    bench.passes(20_000);
+    bench.feed(InputKind::Command {
+        id: CommandId(Uuid::nil()),
+        by: Actor::Seat(SeatId::from("802")),
+        command: Command::NameCrew {
+            call: incident,
+            numbers: vec![String::from("13900139000")],
+        },
+    });
+    let trunk = Ingress::Trunk(TrunkId::from("main"));
+    let (call, _) = bench.calls_from(trunk, "13900139000");
+    bench.says(call, &rung("802", Rule::Affinity));
+    let told = bench.why(call);
+    assert_eq!(told[0].zh(), "车组来电：优先分配给受理该事件的坐席 802");
+    assert!(told[0].en().starts_with("a crew calls: seat 802"));
+}
+
+#[test]
 fn seats_that_are_away_or_in_after_call_work_or_talking_are_named_with_it() {
     let mut bench = Bench::new();
     bench.registers("801");

@@ -44,6 +44,10 @@ function askDial(seat) {
 function askLink(c) {
   ask({ title: t().ask_link(name(c)), yes: t().link, fields: [{ name: 'to', label: t().ask_with, choices: c.links }], run: (body) => api('POST', `/calls/${c.call}/link`, body) });
 }
+// The numbers of crews that were sent: who calls from one of them is known.
+function askCrew(c) {
+  ask({ title: t().ask_crew(name(c)), yes: t().crew, alive: open(c.call), fields: [{ name: 'numbers', label: t().ask_crew_numbers, optional: true, value: (c.crew ?? []).join(' ') }], run: ({ numbers }) => api('PUT', `/calls/${c.call}/crew`, { numbers: numbers.replaceAll('-', '').split(/[\s,，、]+/).filter(Boolean) }) });
+}
 // On any registered phone; who sits there is signed out.
 function askSignIn(s) {
   const phones = view.phones.filter((p) => p.seat !== s.seat).map((p) => [p.phone, p.seat ? `${p.phone} · ${p.seat}` : p.phone]);
@@ -72,6 +76,7 @@ function talkRow(c) {
     ...(closing || !mine(c) || !seated(c) ? [] : [...transferring(c), ...(c.hold ? [] : [button('ask_silent', t().ask_silent, () => command('POST', `/calls/${c.call}/ask_silent`))]), ...holding(c), button('add', t().add, () => askParty(c)), ...(c.others.length ? [button('join', t().join, () => askJoin(c))] : [])]), ...listening(c),
     closing || !mine(c) ? null : formButton(c.call, name(c)),
     closing || !mine(c) || !seated(c) ? null : button('advice', t().advice, () => command('PUT', `/calls/${c.call}/advice`, { on: !c.medical_advice }), { 'aria-pressed': String(c.medical_advice) }),
+    closing || !mine(c) ? null : button('crew', t().crew, () => askCrew(c)),
     closing || !mine(c) ? null : markButton(c, open(c.call)),
     ...(closing || c.shelf || !mine(c) ? [] : [button('hang_up', t().hang_up, () => askHangUp(c), { className: 'stop' })]));
 }

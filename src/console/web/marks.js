@@ -13,10 +13,13 @@ export function labels(c) {
     s.repeated ? tag(t().repeated(s.repeat_calls), 'warm') : null,
     s.mark ? tag(s.mark.state === 'confirmed' ? t().marked : t().suspected, s.mark.state === 'confirmed' ? 'hot' : 'warm') : null,
     s.score?.proposes && !s.mark ? tag(t().look(s.score.points), 'warm') : null,
+    c.crew_of ? tag(c.crew_of.seat ? t().crew_of(c.crew_of.seat) : t().crew, 'hot') : null,
+    c.crew?.length ? tag(t().crew_sent(c.crew.length), 'blue') : null,
     s.near ? tag(t().near(s.near.metres), 'blue') : null,
   ];
   if (told[1]) told[1].title = s.mark.reason;
   if (told[2]) told[2].title = words(s.score);
+  if (told[4]) told[4].title = c.crew.join(' ');
   return told;
 }
 /// 标记骚扰, where the number can be marked and is not.

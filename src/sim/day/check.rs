@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::check_counters::Tally;
+use super::check_crew::Crews;
 use super::check_forms::Forms;
 use super::check_listen_queue::Ears;
 use super::check_made::dials_out;
@@ -164,6 +165,7 @@ pub(super) struct Checker {
     pub(super) ears: Ears,
     pub(super) forms: Forms,
     pub(super) overlong: Overlong,
+    pub(super) crews: Crews,
     /// Numbers of people outside, by the legs that reach them.
     pub(super) outside: BTreeMap<LegId, String>,
 }
@@ -496,6 +498,7 @@ impl Checker {
         self.check_counters(view)?;
         self.overlong.look(effects, view)?;
         self.check_order(view)?;
+        self.check_crews(view)?;
         self.check_seats(view)?;
         self.check_losers()?;
         self.check_relief()?;
@@ -517,6 +520,7 @@ impl Checker {
         self.marks.take(event)?;
         self.forms.take(event)?;
         self.overlong.take(event)?;
+        self.crews.take(event)?;
         let Some(call) = event.call else {
             self.routes.take(event, None, false);
             return self.take_event_of_no_call(event);
@@ -542,6 +546,9 @@ impl Checker {
             ));
         }
         let (received_at, reopened) = (truth.received_at, self.reopening == Some(call));
+        if self.crews.is_crew(call) {
+            self.routes.crew.insert(call);
+        }
         self.routes.take_order(call, &event.kind);
         self.routes.note_asked(event);
         self.routes.take(event, Some(received_at), reopened);

@@ -1,7 +1,7 @@
 //! The order of the list and who may take what, written from the plan of routing (docs/adr/0009) and not from its code:
 //! numbers as callers dial them, plain lists, nothing kept that can be counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::{Checker, Verdict};
 use super::check_seats::serves;
@@ -45,6 +45,8 @@ pub(super) struct Number {
     last_answer: Option<i64>,
     last_answered: Option<(CallId, i64)>,
     incident: Option<CallId>,
+    /// It came last as a crew.
+    crew: bool,
 }
 
 /// Routing as the checker knows it.
@@ -60,6 +62,8 @@ pub(super) struct Routes {
     late: Vec<CallId>,
     /// How far supervisors put calls ahead, microseconds.
     ahead: BTreeMap<CallId, i64>,
+    /// Calls of crews.
+    pub(super) crew: BTreeSet<CallId>,
     /// Numbers (E.164) under a confirmed verdict.
     pub(super) marked: Vec<String>,
     /// Who left a call last, and when.
@@ -197,9 +201,11 @@ impl Routes {
     /// Since when a new call stands in the list.
     fn came(&mut self, call: CallId, at: i64) -> i64 {
         let merges = self.of.get(&call).is_some_and(|(_, merges)| *merges);
+        let crew = self.crew.contains(&call);
         let Some(number) = self.number(call) else {
             return at;
         };
+        number.crew = crew;
         number.came.push(at);
         number.open.push(call);
         if !merges {
@@ -236,7 +242,7 @@ impl Routes {
         number.unanswered.clear();
         number.stands_for_earlier = None;
         number.last_answer = Some(at);
-        if !number.incident_open(at) {
+        if !number.crew && !number.incident_open(at) {
             number.unexplained.insert(call, at);
         }
         let name = self.of.get(&call).map(|(number, _)| number.clone());
@@ -369,7 +375,7 @@ impl Number {
         let answers = answers.filter(|at| now - **at <= 600 * SECOND).count();
         let burst = self.came.iter().filter(|at| now - **at <= 60 * SECOND);
         let many = self.open.len() >= 3 || burst.count() >= 6;
-        !self.incident_open(now) && (answers >= 3 || (answers >= 1 && many))
+        !self.crew && !self.incident_open(now) && (answers >= 3 || (answers >= 1 && many))
     }
 }
 

@@ -17,6 +17,7 @@ mod check;
 mod check_call_backs;
 mod check_calls;
 mod check_counters;
+mod check_crew;
 mod check_forms;
 mod check_listen_queue;
 mod check_made;
@@ -30,6 +31,7 @@ mod delivery;
 mod faults;
 mod network;
 mod people;
+mod people_crew;
 mod people_forms;
 mod people_handling;
 mod people_supervise;
@@ -81,6 +83,8 @@ pub struct Summary {
     pub not_reached: u64,
     /// Callers whom a seat reached again.
     pub called_back: u64,
+    /// Calls of crews.
+    pub crews: u64,
     /// Times a caller was put aside.
     pub shelved: u64,
     /// Calls that somebody took who was named for it.
@@ -137,6 +141,7 @@ impl Summary {
         self.dialled += other.dialled;
         self.not_reached += other.not_reached;
         self.called_back += other.called_back;
+        self.crews += other.crews;
         self.shelved += other.shelved;
         self.transferred += other.transferred;
         self.handed_over += other.handed_over;

@@ -485,6 +485,7 @@ impl World {
             && let Some(call) = event.call
         {
             self.modules_report(call);
+            self.sends_crew(call);
         }
     }
 

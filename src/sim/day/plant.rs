@@ -36,6 +36,10 @@ pub enum Plant {
     QueueTurned,
     /// 4: the call of a marked number is answered and offered to no seat.
     MarkedNotOffered,
+    /// 4: nobody knows which seat had a crew's incident.
+    CrewSeatForgotten,
+    /// 4: nobody knows the numbers of crews.
+    CrewForgotten,
     /// 4: who redials stands at the end, and shares are forgotten.
     RedialForgotten,
     /// 3: a phone rings on although another one has answered.
@@ -119,6 +123,8 @@ impl Plant {
             Self::OfferForgotten
             | Self::QueueTurned
             | Self::RedialForgotten
+            | Self::CrewSeatForgotten
+            | Self::CrewForgotten
             | Self::MarkedNotOffered
             | Self::SpareKept
             | Self::SkillIgnored
@@ -153,6 +159,8 @@ impl Plant {
         Self::LoserPunished,
         Self::SpareKept,
         Self::RedialForgotten,
+        Self::CrewSeatForgotten,
+        Self::CrewForgotten,
         Self::SkillIgnored,
         Self::QueueIgnored,
         Self::SupervisorNotHeldBack,
@@ -320,6 +328,8 @@ impl Plant {
             | Self::OutsideForgotten
             | Self::ShelfDeadlineForgotten
             | Self::RedialForgotten
+            | Self::CrewSeatForgotten
+            | Self::CrewForgotten
             | Self::SpareKept
             | Self::SkillIgnored
             | Self::QueueIgnored
@@ -384,16 +394,9 @@ impl Plant {
                 }
             },
             Self::QueueTurned => turn_queue,
-            Self::RedialForgotten => |state| {
-                for entry in items(state, "/queue/entries") {
-                    if let Some(arrived) = entry.get("arrived").cloned() {
-                        entry["since"] = arrived;
-                    }
-                }
-                if let Some(callers) = state.pointer_mut("/callers") {
-                    *callers = serde_json::json!({});
-                }
-            },
+            Self::RedialForgotten => forget_redials,
+            Self::CrewSeatForgotten => forget_crew_seats,
+            Self::CrewForgotten => |state| state["crews"] = serde_json::json!({}),
             Self::SpareKept => keep_spares,
             Self::SkillIgnored => |state| seats_get(state, "skills", &serde_json::json!(["child"])),
             Self::QueueIgnored => |state| seats_get(state, "queues", &serde_json::json!([])),
@@ -447,6 +450,25 @@ impl Plant {
 fn seats_get(state: &mut serde_json::Value, key: &str, value: &serde_json::Value) {
     for seat in items(state, "/policy/seats") {
         seat[key] = value.clone();
+    }
+}
+
+/// Every call stands by its own arrival, and nobody has called before.
+fn forget_redials(state: &mut serde_json::Value) {
+    for entry in items(state, "/queue/entries") {
+        if let Some(arrived) = entry.get("arrived").cloned() {
+            entry["since"] = arrived;
+        }
+    }
+    if let Some(callers) = state.pointer_mut("/callers") {
+        *callers = serde_json::json!({});
+    }
+}
+
+/// No seat had a call for which a crew was sent.
+fn forget_crew_seats(state: &mut serde_json::Value) {
+    for incident in items(state, "/crews") {
+        incident["seat"] = serde_json::Value::Null;
     }
 }
 

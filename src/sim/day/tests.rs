@@ -34,6 +34,7 @@ fn every_invariant_holds_over_many_hours() {
         "{total:?}"
     );
     assert!(total.transferred > 0 && total.handed_over > 0, "{total:?}");
+    assert!(total.crews > 0, "{total:?}");
     assert!(total.called_back > 0, "{total:?}");
     assert!(total.dialled > total.not_reached, "{total:?}");
     assert!(total.requeued > 0 && total.refused > 0, "{total:?}");
@@ -111,6 +112,8 @@ planted! {
     planted_missed_call_of_a_seat_that_rang_beside_is_caught: LoserPunished,
     planted_spare_seat_that_is_kept_is_caught: SpareKept from 6,
     planted_redial_without_its_place_is_caught: RedialForgotten from 14,
+    planted_loss_of_the_seat_of_a_crew_is_caught: CrewSeatForgotten,
+    planted_loss_of_a_crew_is_caught: CrewForgotten,
     planted_seat_without_the_skill_is_caught: SkillIgnored,
     planted_seat_of_another_queue_is_caught: QueueIgnored,
     planted_supervisor_not_held_back_is_caught: SupervisorNotHeldBack,

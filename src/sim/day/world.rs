@@ -385,6 +385,8 @@ impl World {
                     | Plant::OutsideForgotten
                     | Plant::ShelfDeadlineForgotten
                     | Plant::SpareKept
+                    | Plant::CrewSeatForgotten
+                    | Plant::CrewForgotten
                     | Plant::QueueListenerStays
             )
         );
@@ -465,6 +467,8 @@ impl Summary {
                     Outcome::RefusedCapacity => self.refused += 1,
                     Outcome::NotReached => self.not_reached += 1,
                 }
+            } else if let EventKind::CrewCalled { .. } = &event.kind {
+                self.crews += 1;
             } else if let EventKind::CallReopened { .. } = &event.kind {
                 self.reopened += 1;
             } else if let EventKind::MenuEntered { .. } = &event.kind {

@@ -9,6 +9,7 @@ mod codes;
 mod commands;
 mod complaint;
 mod counters;
+mod crew;
 mod exhaustive;
 mod form;
 mod handover;

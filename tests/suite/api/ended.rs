@@ -55,9 +55,10 @@ fn commands(call: CallId) -> Vec<(&'static str, String, Option<Value>)> {
 }
 
 /// What may come after the end of a call.
-const AFTER_THE_END: [&str; 7] = [
+const AFTER_THE_END: [&str; 8] = [
     "dispatch",
     "link",
+    "crew",
     "form",
     "type",
     "notes",

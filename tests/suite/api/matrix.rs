@@ -39,6 +39,12 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         r#"{"incident_id":"I-1"}"#,
         "seat supervisor",
     ),
+    (
+        "PUT",
+        "/api/v1/calls/{call}/crew",
+        r#"{"numbers":["13911112222"]}"#,
+        "seat supervisor module",
+    ),
     ("GET", "/api/v1/calls", "", "seat supervisor"),
     ("GET", "/api/v1/calls/{call}", "", "seat supervisor"),
     (

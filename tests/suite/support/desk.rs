@@ -341,6 +341,8 @@ fn written_view(talking: CallId, waiting: CallId, call_back: CallBackId) -> View
         handling_level: 0,
         medical_advice: false,
         incident_id: None,
+        crew_of: None,
+        crew: Vec::new(),
         assist: None,
         queue: firstring::id::QueueId::from("main"),
         ahead_s: 0,
