@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::section::{Section, quoted};
+use super::section::{At, Section, quoted};
 use crate::id::{ReliefId, TrunkId};
 use crate::limits::NUMBER_DIGITS_MAX;
 use crate::switch::{Relief, ReliefKind, TrunkPolicy};
@@ -26,52 +26,17 @@ pub(super) fn relief(
         };
         let after = section.integer("after_s", 0..=600, usual, "seconds");
         let numbers = section.texts("numbers");
-        if !dials_out {
-            section.reader.fault(
-                &section.origin,
-                &format!("relief.{name}"),
-                "cannot be rung: no trunk dials out",
-                "write outbound = 1 at a trunk, or remove the section",
-            );
-        }
-        if numbers.is_empty() {
-            section.reader.fault(
-                &section.origin,
-                &format!("relief.{name}"),
-                "has no number: nobody would be rung",
-                "write numbers = [\"0755-25120120\"], as your carrier wants them dialled",
-            );
-        }
-        let mut dialled = Vec::new();
-        for number in &numbers {
-            let digits: String = number.value.chars().filter(|c| *c != '-').collect();
-            let bare = digits.strip_prefix('+').unwrap_or(&digits);
-            let is_number = !bare.is_empty()
-                && bare.len() <= NUMBER_DIGITS_MAX
-                && bare.bytes().all(|b| b.is_ascii_digit());
+        check_rung(&section, &format!("relief.{name}"), dials_out, &numbers);
+        let dialled = dialled(&section, &numbers, |digits| {
             let own = trunks.values().any(|trunk| trunk.shown_number == digits);
-            let twice =
-                dialled.contains(&digits) || all.iter().any(|r| r.numbers.contains(&digits));
-            let (what, fix) = if !is_number {
-                ("which is no number", "digits, with + in front if you like")
-            } else if own {
-                (
-                    "our own number: the call would come back to this centre",
-                    "name another centre's or person's number",
-                )
-            } else if twice {
-                ("which is there twice", "remove one of both")
+            let twice = all.iter().any(|r| r.numbers.iter().any(|n| n == digits));
+            if own {
+                let what = "our own number: the call would come back to this centre";
+                Some((what, "name another centre's or person's number"))
             } else {
-                dialled.push(digits);
-                continue;
-            };
-            section.reader.fault(
-                &number.origin,
-                &number.key,
-                format!("lists {}, {what}", quoted(&number.value)),
-                fix,
-            );
-        }
+                twice.then_some(TWICE)
+            }
+        });
         section.close();
         all.push(Relief {
             id: ReliefId(name),
@@ -81,4 +46,61 @@ pub(super) fn relief(
         });
     }
     Arc::new(all)
+}
+
+/// A fault and what to do about it.
+type Fault = (&'static str, &'static str);
+const TWICE: Fault = ("which is there twice", "remove one of both");
+
+/// Somebody is rung, and a trunk leads there.
+fn check_rung(section: &Section<'_>, key: &str, dials_out: bool, numbers: &[At<String>]) {
+    if !dials_out {
+        section.reader.fault(
+            &section.origin,
+            key,
+            "cannot be rung: no trunk dials out",
+            "write outbound = 1 at a trunk, or remove the section",
+        );
+    }
+    if numbers.is_empty() {
+        section.reader.fault(
+            &section.origin,
+            key,
+            "has no number: nobody would be rung",
+            "write numbers = [\"0755-25120120\"], as your carrier wants them dialled",
+        );
+    }
+}
+
+/// The numbers as they are dialled; what is none, there twice or wrong otherwise is a fault.
+fn dialled(
+    section: &Section<'_>,
+    numbers: &[At<String>],
+    wrong: impl Fn(&str) -> Option<Fault>,
+) -> Vec<String> {
+    let mut dialled = Vec::new();
+    for number in numbers {
+        let digits: String = number.value.chars().filter(|c| *c != '-').collect();
+        let bare = digits.strip_prefix('+').unwrap_or(&digits);
+        let is_number = !bare.is_empty()
+            && bare.len() <= NUMBER_DIGITS_MAX
+            && bare.bytes().all(|b| b.is_ascii_digit());
+        let fault = if is_number {
+            let twice = dialled.contains(&digits).then_some(TWICE);
+            wrong(&digits).or(twice)
+        } else {
+            Some(("which is no number", "digits, with + in front if you like"))
+        };
+        let Some((what, fix)) = fault else {
+            dialled.push(digits);
+            continue;
+        };
+        section.reader.fault(
+            &number.origin,
+            &number.key,
+            format!("lists {}, {what}", quoted(&number.value)),
+            fix,
+        );
+    }
+    dialled
 }

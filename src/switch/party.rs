@@ -148,8 +148,6 @@ impl Switch {
         let trunk = trunks.remove(0);
         let leg = self.new_leg_id();
         self.outside_engaged(call, &party, number);
-        let shown = self.policy.trunks.get(&trunk);
-        let from_number = shown.map_or_else(String::new, |t| t.shown_number.clone());
         let mut state = Leg::outbound(party, Some(number.to_owned()));
         state.hunt = Some(Hunt {
             first: first.unwrap_or(leg),
@@ -161,20 +159,24 @@ impl Switch {
         });
         self.add_leg(call, leg, state);
         self.arm_third(call, leg);
-        self.command_leg(
-            leg,
-            LegCommand::Invite(Box::new(Invite {
-                call,
-                target: Target::Number {
-                    trunk,
-                    number: number.to_owned(),
-                },
-                from_number,
-                from_name: None,
-                picks_up: false,
-            })),
-        );
+        self.invite_number(call, leg, trunk, number);
         Some(leg)
+    }
+
+    /// Rings a number over a trunk, whose own number it sees; `call` is where media keeps the leg.
+    pub(super) fn invite_number(&mut self, call: CallId, leg: LegId, trunk: TrunkId, number: &str) {
+        let shown = self.policy.trunks.get(&trunk);
+        let invite = Invite {
+            call,
+            from_number: shown.map_or_else(String::new, |t| t.shown_number.clone()),
+            target: Target::Number {
+                trunk,
+                number: number.to_owned(),
+            },
+            from_name: None,
+            picks_up: false,
+        };
+        self.command_leg(leg, LegCommand::Invite(Box::new(invite)));
     }
 
     /// A seat's phone is rung as a third party's is.
@@ -323,8 +325,7 @@ impl Switch {
             return self.misfit("flaw.third_failed_unknown");
         };
         let number = number.unwrap_or_default();
-        let next = cause == Cause::Unavailable || cause == Cause::Unreachable;
-        if next && !hunt.rest.is_empty() {
+        if tries_next_trunk(cause) && !hunt.rest.is_empty() {
             let first = Some(hunt.first);
             self.ring_third(call, &number, &hunt.role, party, first, hunt.rest);
             return self.refresh_audio(call);
@@ -423,6 +424,11 @@ pub(super) fn check_number(number: &str) -> Result<(), CommandError> {
         ));
     }
     Ok(())
+}
+
+/// The trunk failed, not the number.
+pub(super) fn tries_next_trunk(cause: Cause) -> bool {
+    cause == Cause::Unavailable || cause == Cause::Unreachable
 }
 
 /// Why a number was not reached, in one word.

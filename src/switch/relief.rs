@@ -22,11 +22,11 @@ pub(super) const RELIEF_OFFER: &str = "relief_offer";
 /// Who takes the call presses it.
 const TAKE_KEY: char = '1';
 /// Twelve seconds of prompt, and time to press.
-const KEY_SPAN: Millis = Millis::from_secs(15);
+pub(super) const KEY_SPAN: Millis = Millis::from_secs(15);
 /// Who did not take one call is not rung again at once.
 const REST_SPAN: Millis = Millis::from_secs(30);
 /// Between the prompt and its repetition, in packets.
-const PAUSE: Sound = Sound::Silence(50);
+pub(super) const PAUSE: Sound = Sound::Silence(50);
 
 /// A number outside that is not free.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
