@@ -97,6 +97,8 @@ uuid_ids! {
     ComplaintId,
     /// One handover of a shift (交接班).
     HandoverId,
+    /// One group call (群呼).
+    GroupCallId,
 }
 
 impl CallId {
@@ -122,6 +124,8 @@ name_ids! {
     QueueId,
     /// Configured people outside (邻近中心、移动组) who may take a waiting call.
     ReliefId,
+    /// Configured numbers that are rung together (群组).
+    GroupId,
     /// A stored announcement (提示音), such as `greeting`.
     PromptId,
     /// A configured menu (语音菜单).

@@ -65,5 +65,15 @@ pub const LIST_ENTRIES_MAX: usize = 500;
 pub const BURST_PLACES_MAX: usize = 512;
 /// Calls and positions remembered per place.
 pub const BURST_CALLS_MAX: usize = 512;
+/// Numbers of one group call or configured group.
+pub const GROUP_TARGETS_MAX: usize = 200;
+/// Group calls that go on at once.
+pub const GROUP_CALLS_MAX: usize = 8;
+/// Group calls kept with their tables, ended ones included; older ones are in the journal.
+pub const GROUP_CALLS_KEPT: usize = 40;
+/// Numbers of group calls on the line at once, over all trunks.
+pub const GROUP_LINES_MAX: usize = 60;
+/// Retries of one number.
+pub const GROUP_RETRIES_MAX: u8 = 3;
 /// A supervisor's order puts a waiting call ahead by no more: an hour is before everybody.
 pub const AHEAD_MAX: crate::time::Millis = crate::time::Millis::from_secs(3600);

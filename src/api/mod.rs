@@ -8,6 +8,7 @@ mod complaint;
 mod crew;
 mod evidence;
 mod form;
+mod group_calls;
 mod handling;
 mod handover;
 mod live;
@@ -47,7 +48,7 @@ pub use serve::{ServeError, Served, serve};
 pub use trail::{Trail, TrailWriter};
 
 use crate::clock::Clock;
-use crate::id::CallId;
+use crate::id::{CallId, PromptId};
 use crate::store::journal::EventReader;
 use crate::store::records::Store;
 use crate::switch::{CallState, Command, CommandReply, Role, View};
@@ -110,6 +111,16 @@ impl App {
         Some(Problem::ended(call, &detail))
     }
 
+    /// There is such a sentence in the centre's own language.
+    async fn has_prompt(&self, prompt: &PromptId) -> bool {
+        let language = self.view.borrow().language.clone();
+        if !prompts::is_name(&language) || !prompts::is_name(prompt.as_str()) {
+            return false;
+        }
+        let file = self.prompts.join(language).join(format!("{prompt}.wav"));
+        tokio::fs::metadata(file).await.is_ok_and(|it| it.is_file())
+    }
+
     /// A line in the audit list. The journal holds the command already, so a database that is down costs only the line.
     async fn note(&self, caller: &Caller, action: &str, subject: &str) {
         let now = Clock::process().now();
@@ -152,6 +163,7 @@ impl App {
         (name = "shifts", description = "交接班: what is open, handed over, taken over"),
         (name = "supervision", description = "A supervisor on calls, and his orders about those that wait"),
         (name = "call_backs", description = "Callers to be called back"),
+        (name = "group_calls", description = "群呼: many numbers rung at once and asked for a key"),
         (name = "marks", description = "Human verdicts on numbers (骚扰标记), and their evidence; nothing is ever blocked"),
         (name = "records", description = "Call records, their deliveries, and the feed of events"),
         (name = "recordings", description = "Audio and its picture; each playback is audited"),
@@ -229,6 +241,7 @@ fn versioned() -> OpenApiRouter<Arc<App>> {
                 .merge(handling::routes())
                 .merge(outbound::routes())
                 .merge(crew::routes())
+                .merge(group_calls::routes())
                 .merge(records::routes())
                 .merge(recordings::routes())
                 .merge(marks::routes())

@@ -49,7 +49,7 @@ async fn prompt(
 }
 
 /// One plain name of a folder or file, with no way out of it.
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     !text.is_empty() && text.len() <= 64 && !text.starts_with('.') && text.chars().all(plain)
 }

@@ -4,6 +4,7 @@
 mod cause;
 mod complaint;
 mod form;
+mod group_call;
 mod leg;
 mod leg_state;
 mod open;
@@ -13,6 +14,7 @@ mod phase;
 pub use cause::Cause;
 pub use complaint::{Closed, Complaint, Major, Step};
 pub use form::{CallType, Chosen, Entry, Form, FormChange, FormField, Lists, Note, Sheet};
+pub use group_call::{GroupCall, GroupResult, GroupState, GroupTarget, GroupWish};
 pub use leg::{
     AnswerPolicy, Arrival, DialogState, Ingress, Invite, LegCommand, LegEvent, Mode, Party, Target,
 };

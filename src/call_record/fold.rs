@@ -184,6 +184,9 @@ impl CallRecord {
             | EventKind::HarassmentCleared { .. }
             | EventKind::EducationPlayed { .. }
             | EventKind::IncidentNear { .. } => self.screened(at, &event.kind),
+            EventKind::GroupCallStarted { .. }
+            | EventKind::GroupAcknowledged { .. }
+            | EventKind::GroupCallEnded { .. } => self.group_called(at, &event.kind),
             EventKind::HandlingExceeded { .. } | EventKind::AdviceGiven { .. } => {
                 self.handled(at, &event.kind);
             }
@@ -227,6 +230,10 @@ impl CallRecord {
             | EventKind::ReliefRinging { .. }
             | EventKind::ReliefAsked { .. }
             | EventKind::ReliefEnded { .. }
+            | EventKind::GroupRinging { .. }
+            | EventKind::GroupAnswered { .. }
+            | EventKind::GroupRetried { .. }
+            | EventKind::GroupFailed { .. }
             | EventKind::CommandGiven { .. }
             | EventKind::TrunkUp { .. }
             | EventKind::TrunkDown { .. }

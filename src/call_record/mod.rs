@@ -13,6 +13,7 @@
 mod crew;
 mod fold;
 mod form;
+mod group_call;
 mod handling;
 mod made;
 mod moment;
@@ -28,6 +29,7 @@ pub use form::{
     Contact, FormRevision, Person, RecordedComplaint, RecordedForm, RecordedMajor, RecordedNote,
     RecordedStep, RecordedType,
 };
+pub use group_call::{RecordedGroupCall, RecordedTarget};
 pub use handling::{Advice, Exceeded, Handling};
 pub use made::{Callee, Link};
 pub use moment::Moment;
@@ -146,6 +148,9 @@ pub struct CallRecord {
     pub acknowledgements: Vec<Acknowledgement>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub call_backs: Vec<CallBack>,
+    /// 群呼 about this call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub group_calls: Vec<RecordedGroupCall>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alarms: Vec<AlarmNote>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -203,6 +208,7 @@ impl CallRecord {
             dispatch: None,
             acknowledgements: Vec::new(),
             call_backs: Vec::new(),
+            group_calls: Vec::new(),
             alarms: Vec::new(),
             abandoned: None,
             end: None,

@@ -51,7 +51,7 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
             language: &language,
         },
     );
-    let relief = build_relief::relief(&root, &trunks);
+    let (relief, groups) = build_relief::outside(&root, &trunks, &people.seats);
     let forms = build_forms::lists(root.section("forms"));
     let media = build_sip::media(&root, &sip.listeners);
     let recording = root.section("recording");
@@ -76,6 +76,7 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
             menus,
             relief,
             desks: people.desks,
+            groups,
             forms: forms.into(),
             language,
             allow_faults,
@@ -228,6 +229,7 @@ fn timers(section: Section<'_>) -> Timers {
         shelf_max: millis("shelf_max_ms", 30_000, 1_800_000, standard.shelf_max),
         shelf_idle: millis("shelf_idle_ms", 1000, 60_000, standard.shelf_idle),
         seat_back: millis("seat_back_ms", 0, 60_000, standard.seat_back),
+        group_ring: millis("group_ring_ms", 10_000, 60_000, standard.group_ring),
         release_guard: millis("release_guard_ms", 5000, 120_000, standard.release_guard),
     };
     section.close();

@@ -1,19 +1,28 @@
-//! `[relief.*]`: people outside who may take a waiting call, a peer centre or our own phones.
+//! `[relief.*]`: people outside who may take a waiting call, a peer centre or our own phones; `[group.*]`: numbers that a
+//! group call rings.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::section::{At, Section, quoted};
-use crate::id::{ReliefId, TrunkId};
-use crate::limits::NUMBER_DIGITS_MAX;
-use crate::switch::{Relief, ReliefKind, TrunkPolicy};
+use crate::id::{GroupId, ReliefId, SeatId, TrunkId};
+use crate::limits::{GROUP_TARGETS_MAX, NUMBER_DIGITS_MAX};
+use crate::switch::{Relief, ReliefKind, SeatPolicy, TrunkPolicy};
 use crate::time::Millis;
 
-/// In the order of their names; peers wait 30 s, a group is rung at once when no seat serves.
-pub(super) fn relief(
+/// Numbers outside: who may take a waiting call, and groups.
+pub(super) fn outside(
     root: &Section<'_>,
     trunks: &BTreeMap<TrunkId, TrunkPolicy>,
-) -> Arc<Vec<Relief>> {
+    seats: &BTreeMap<SeatId, SeatPolicy>,
+) -> (Arc<Vec<Relief>>, Groups) {
+    (relief(root, trunks), groups(root, trunks, seats))
+}
+
+type Groups = Arc<BTreeMap<GroupId, Vec<String>>>;
+
+/// In the order of their names; peers wait 30 s, a group is rung at once when no seat serves.
+fn relief(root: &Section<'_>, trunks: &BTreeMap<TrunkId, TrunkPolicy>) -> Arc<Vec<Relief>> {
     let named = root.named("relief");
     let dials_out = trunks.values().any(|trunk| trunk.outbound.is_some());
     let mut all: Vec<Relief> = Vec::new();
@@ -103,4 +112,40 @@ fn dialled(
         );
     }
     dialled
+}
+
+/// `[group.NAME] numbers = [..]`, up to 200 each.
+fn groups(
+    root: &Section<'_>,
+    trunks: &BTreeMap<TrunkId, TrunkPolicy>,
+    seats: &BTreeMap<SeatId, SeatPolicy>,
+) -> Groups {
+    let dials_out = trunks.values().any(|trunk| trunk.outbound.is_some());
+    let mut all = BTreeMap::new();
+    for (name, section) in root.named("group") {
+        let numbers = section.texts("numbers");
+        let key = format!("group.{name}");
+        check_rung(&section, &key, dials_out, &numbers);
+        if numbers.len() > GROUP_TARGETS_MAX {
+            section.reader.fault(
+                &section.origin,
+                &key,
+                format!("has {} numbers", numbers.len()),
+                format!("a group may have {GROUP_TARGETS_MAX}; make two of it"),
+            );
+        }
+        let dialled = dialled(&section, &numbers, |digits| {
+            let own = digits == "120" || trunks.values().any(|t| t.shown_number == digits);
+            if own {
+                let what = "our own number: the call would come back to this centre";
+                Some((what, "name a person's or a station's number"))
+            } else {
+                let seat = seats.contains_key(&SeatId::from(digits));
+                seat.then_some(("which is a seat", "name numbers outside; a seat is dialled"))
+            }
+        });
+        section.close();
+        all.insert(GroupId(name), dialled);
+    }
+    Arc::new(all)
 }

@@ -44,7 +44,7 @@ use crate::sip::endpoint::{self, Endpoint};
 use crate::store::journal::{Faults, Journal, JournalOptions};
 use crate::store::projector::{Projector, ProjectorStatus};
 use crate::store::records::Store;
-use crate::switch::{AlarmCode, InputKind, Switch, View};
+use crate::switch::{AlarmCode, InputKind, Policy, Switch, View};
 use crate::time::Timestamp;
 use outlet::Outlet;
 use owner::Owner;
@@ -132,9 +132,15 @@ struct Channels {
 }
 
 impl Channels {
-    fn new() -> Self {
+    fn new(policy: &Policy) -> Self {
+        // What a request may find before the first Input.
+        let first = View {
+            language: policy.language.clone(),
+            groups: Arc::clone(&policy.groups),
+            ..View::default()
+        };
         let (inputs, inbox) = mpsc::channel(INPUTS_MAX);
-        let (view, _) = channel::channel(Arc::new(View::default()));
+        let (view, _) = channel::channel(Arc::new(first));
         let (beat, _) = channel::channel(Clock::process().now());
         Self {
             inputs,
@@ -315,7 +321,7 @@ fn evidence_signer(config: &Config) -> Option<Arc<api::Signer>> {
 pub async fn start(config: Config) -> Result<Engine, StartError> {
     let metrics = vitals::exporter()?;
     let memory = Memory::open(&config).await?;
-    let channels = Channels::new();
+    let channels = Channels::new(&config.policy);
     memory.say_started(&config, &channels.inputs).await;
     let (prompts, alarm) = load_prompts(&config);
     drop(channels.inputs.send(alarm).await);

@@ -416,7 +416,9 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
             | Command::TickStep { call, .. }
             | Command::PlantPanic { call } => Some(*call),
             Command::OpenComplaint { grievance } => Some(grievance.call),
+            Command::StartGroupCall { wish } => wish.call,
             Command::Dial { .. }
+            | Command::CancelGroupCall { .. }
             | Command::SeatReady { .. }
             | Command::CloseComplaint { .. }
             | Command::LiftHold { .. }

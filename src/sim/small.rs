@@ -171,6 +171,7 @@ fn policy() -> Policy {
         trunks: [(TrunkId::from("ct"), trunk)].into(),
         shared_numbers: Vec::new(),
         relief: Default::default(),
+        groups: Default::default(),
         screening: crate::screen::Bounds::default(),
         call_backs: CallBackRules::default(),
         menus: Default::default(),

@@ -46,6 +46,8 @@ impl Switch {
             Command::StopListeningQueue { seat } => self.stop_listening_queue(by, seat),
             Command::CallBackNow { call_back, seat } => self.call_back_now(by, *call_back, seat),
             Command::SignIn { seat, phone } => self.sign_in(by, seat, phone),
+            Command::StartGroupCall { wish } => self.start_group_call(by, wish),
+            Command::CancelGroupCall { group_call } => self.cancel_group_call(by, *group_call),
             Command::SignOut { seat } => self.sign_out(by, seat),
             Command::RequestAssist { call } => self.request_assist(by, *call),
             Command::CancelAssist { call } => self.cancel_assist(by, *call),

@@ -7,11 +7,12 @@ use super::input::{Actor, Command, DispatchReport, Finding, SealedRecording};
 use super::star::StarResult;
 use crate::acd::{Held, Rule};
 use crate::call::{
-    Arrival, Cause, Complaint, Direction, Entry, FormChange, HoldBy, Mode, TransferKind, TransferTo,
+    Arrival, Cause, Complaint, Direction, Entry, FormChange, GroupResult, GroupTarget, GroupWish,
+    HoldBy, Mode, TransferKind, TransferTo,
 };
 use crate::id::{
-    CallBackId, CallId, ComplaintId, DestinationId, EventId, HandoverId, LegId, MarkId, MenuId,
-    PhoneId, PromptId, QueueId, RecordingId, ReliefId, SeatId, TrunkId,
+    CallBackId, CallId, ComplaintId, DestinationId, EventId, GroupCallId, HandoverId, LegId,
+    MarkId, MenuId, PhoneId, PromptId, QueueId, RecordingId, ReliefId, SeatId, TrunkId,
 };
 use crate::phone::Number;
 use crate::screen::Mark;
@@ -381,6 +382,58 @@ pub enum EventKind {
         relief: ReliefId,
         leg: LegId,
         number: String,
+    },
+    /// 群呼: these numbers are rung, told a sentence and asked for a key.
+    #[serde(rename = "group_call.started")]
+    GroupCallStarted {
+        group_call: GroupCallId,
+        wish: Box<GroupWish>,
+        by: Actor,
+    },
+    /// A number of it rings.
+    #[serde(rename = "group_call.ringing")]
+    GroupRinging {
+        group_call: GroupCallId,
+        number: String,
+        leg: LegId,
+        trunk: Option<TrunkId>,
+    },
+    /// It was picked up: the sentence begins.
+    #[serde(rename = "group_call.answered")]
+    GroupAnswered {
+        group_call: GroupCallId,
+        number: String,
+        leg: LegId,
+    },
+    /// It was not reached and is rung again.
+    #[serde(rename = "group_call.retried")]
+    GroupRetried {
+        group_call: GroupCallId,
+        number: String,
+        why: GroupResult,
+        next_at: Timestamp,
+    },
+    /// The key came, so long after it was picked up.
+    #[serde(rename = "group_call.acknowledged")]
+    GroupAcknowledged {
+        group_call: GroupCallId,
+        number: String,
+        leg: LegId,
+        after_ms: u64,
+    },
+    /// It ended without the key. Each number has this or `group_call.acknowledged`, once.
+    #[serde(rename = "group_call.failed")]
+    GroupFailed {
+        group_call: GroupCallId,
+        number: String,
+        why: GroupResult,
+    },
+    /// Every number has its result. `why`: `complete`, `taken` (`first_wins`), `cancelled`.
+    #[serde(rename = "group_call.ended")]
+    GroupCallEnded {
+        group_call: GroupCallId,
+        why: String,
+        targets: Vec<GroupTarget>,
     },
     #[serde(rename = "dtmf.received")]
     DigitReceived { leg: LegId, digit: char },

@@ -9,6 +9,7 @@
 use std::collections::BTreeSet;
 
 use super::codes::CODE_PROMPTS;
+use super::group_call::GROUP_PROMPTS;
 use super::pin::PIN_PROMPTS;
 use super::relief::RELIEF_OFFER;
 use super::shelf::SHELVED;
@@ -321,7 +322,8 @@ pub fn prompts_played() -> BTreeSet<PromptId> {
         .into_iter()
         .chain(CODE_PROMPTS)
         .chain(PIN_PROMPTS);
-    let named = callers.into_iter().chain(seats).map(String::from);
+    let named = callers.into_iter().chain(GROUP_PROMPTS).chain(seats);
+    let named = named.map(String::from);
     let positions = (0..=POSITION_MANY).flat_map(|position| position_clips(position).1);
     named.chain(positions).map(PromptId).collect()
 }

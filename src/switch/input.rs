@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::complaint::Grievance;
 use super::event::{AlarmCode, CallEnd, Outcome};
 use super::policy::Policy;
-use crate::call::{Arrival, Complaint, FormChange, LegEvent, Mode, TransferKind, TransferTo};
+use crate::call::{
+    Arrival, Complaint, FormChange, GroupWish, LegEvent, Mode, TransferKind, TransferTo,
+};
 use crate::geo::{Datum, LatLon};
 use crate::id::{
-    CallBackId, CallId, CommandId, ComplaintId, DestinationId, HandoverId, LegId, MarkId, PhoneId,
-    PlayId, QueueId, RecordingId, SeatId, TrunkId,
+    CallBackId, CallId, CommandId, ComplaintId, DestinationId, GroupCallId, HandoverId, LegId,
+    MarkId, PhoneId, PlayId, QueueId, RecordingId, SeatId, TrunkId,
 };
 use crate::screen::Mark;
 use crate::time::{Millis, Timestamp};
@@ -448,6 +450,10 @@ pub enum Command {
     HandOver { to: SeatId, note: String },
     /// 接班: he has it.
     TakeOverShift { handover: HandoverId },
+    /// 群呼: rings many numbers at once, says a sentence to who picks up, takes a key for an acknowledgement.
+    StartGroupCall { wish: Box<GroupWish> },
+    /// Whoever has no result yet is rung no more.
+    CancelGroupCall { group_call: GroupCallId },
     /// A module acknowledged the call and told its own incident id.
     Acknowledge {
         call: CallId,
@@ -510,6 +516,8 @@ impl Command {
             | Self::ConfirmVerdict { .. }
             | Self::LiftVerdict { .. }
             | Self::Dial { .. }
+            | Self::StartGroupCall { .. }
+            | Self::CancelGroupCall { .. }
             | Self::Link { .. }
             | Self::NameCrew { .. }
             | Self::FillForm { .. }
@@ -574,6 +582,10 @@ pub enum CommandReply {
     /// The new handover.
     Handover {
         handover: HandoverId,
+    },
+    /// The new group call.
+    GroupCall {
+        group_call: GroupCallId,
     },
     /// The form's revision, the new one if anything changed.
     Form {

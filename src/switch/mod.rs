@@ -10,7 +10,8 @@
 //! ```
 //! One file per concern: arrival, menu, hearing (what a waiting caller hears), routing (who is offered whom), offer,
 //! losers (who rang in vain), relief (people outside), talk, party, hold, shelf, silent, transfer, phones (and who sits there),
-//! star (keys of a phone), codes (star codes that phones dial), outbound (calls that we make), crew, listen, listen_queue, supervise, assist, orders,
+//! star (keys of a phone), codes (star codes that phones dial), outbound (calls that we make), crew, group_call and
+//! group_line (numbers rung together), listen, listen_queue, supervise, assist, orders,
 //! join, ending, call_backs, screening, form, major, complaint, handover, overlong, seats, trunks, ledger (alarms),
 //! commands, restart, timers, snapshot, picture and counters (for people).
 
@@ -26,6 +27,8 @@ mod effect;
 mod ending;
 mod event;
 mod form;
+mod group_call;
+mod group_line;
 mod handover;
 mod hearing;
 mod hold;
@@ -82,6 +85,7 @@ pub use complaint::{Grievance, complaints_of};
 pub use counters::{Counters, Counts, QueueCounts};
 pub use effect::{Effect, MediaCommand, Question, Sound};
 pub use event::{AlarmCode, Behind, CallEnd, Event, EventKind, HeldSeat, Outcome};
+pub use group_call::GROUP_ALERT;
 pub use handover::{Handover, OpenItems};
 pub use hearing::prompts_played;
 pub use input::{
@@ -107,6 +111,7 @@ use complaint::Complaints;
 use crew::Crews;
 use ending::EndingLeg;
 use form::Sheets;
+use group_call::GroupCalls;
 use handover::Handovers;
 use ledger::Alarm;
 use listen_queue::QueueListener;
@@ -174,6 +179,8 @@ pub struct Switch {
     complaints: Complaints,
     #[serde(default)]
     handovers: Handovers,
+    #[serde(default)]
+    group_calls: GroupCalls,
     #[serde(default)]
     overlong: Overlong,
     alarms: Vec<Alarm>,
@@ -252,6 +259,7 @@ impl Switch {
             sheets: Sheets::default(),
             complaints: Complaints::default(),
             handovers: Handovers::default(),
+            group_calls: GroupCalls::default(),
             overlong: Overlong::default(),
             alarms: Vec::new(),
             shelf: BTreeSet::new(),
@@ -404,6 +412,9 @@ impl Switch {
         if self.codes.contains_key(&leg) {
             return self.code_leg_event(leg, event);
         }
+        if self.group_calls.has_line(leg) {
+            return self.group_leg_event(leg, event);
+        }
         let Some(call) = self.legs.get(&leg).copied() else {
             return self.home_leg_event(leg, event);
         };
@@ -440,6 +451,9 @@ impl Switch {
         if self.codes.contains_key(&leg) {
             return self.code_media_event(leg, event);
         }
+        if self.group_calls.has_line(leg) {
+            return self.group_media_event(leg, event);
+        }
         let Some(call) = self.legs.get(&leg).copied() else {
             return self.home_media_event(leg, event);
         };
@@ -467,6 +481,7 @@ impl Switch {
         self.settle_assists();
         self.settle_queue_listeners();
         self.settle_seats_none();
+        self.ring_group_targets();
     }
 
     fn call_mut(&mut self, call: CallId) -> Option<&mut Call> {

@@ -293,6 +293,9 @@ impl Switch {
 
     /// A trunk has said nothing at all: the next one.
     pub(super) fn trunk_silent(&mut self, leg: LegId) {
+        if self.group_trunk_silent(leg) {
+            return;
+        }
         let Some(call) = self.legs.get(&leg).copied() else {
             return self.misfit("flaw.timer_trunk_silence_unknown_leg");
         };

@@ -67,6 +67,10 @@ impl Switch {
             sheets: self.sheets.shown(),
             complaints: self.complaints.shown(),
             handovers: self.handovers.shown(),
+            group_calls: self.group_calls.shown(),
+            group_calls_revision: self.group_calls.revision,
+            language: self.policy.language.clone(),
+            groups: Arc::clone(&self.policy.groups),
             duty_revision: self.complaints.revision + self.handovers.revision,
             lists: Arc::clone(&self.policy.forms),
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::acd::{SeatRole, Strategy};
 use crate::call::{AnswerPolicy, Lists};
-use crate::id::{PhoneId, QueueId, ReliefId, SeatId, TrunkId};
+use crate::id::{GroupId, PhoneId, QueueId, ReliefId, SeatId, TrunkId};
 use crate::ivr::Menus;
 use crate::screen::Bounds;
 use crate::time::Millis;
@@ -35,6 +35,9 @@ pub struct Policy {
     /// People outside, in the order in which they are rung.
     #[serde(default)]
     pub relief: Arc<Vec<Relief>>,
+    /// Numbers that a group call may ring by one name.
+    #[serde(default)]
+    pub groups: Arc<BTreeMap<GroupId, Vec<String>>>,
     /// What a form may choose from.
     #[serde(default)]
     pub forms: Arc<Lists>,
@@ -203,6 +206,9 @@ pub struct Timers {
     /// A seat whose line was lost in a talk and is back within this gets its caller back, if nobody has answered him.
     #[serde(default = "seat_back")]
     pub seat_back: Millis,
+    /// A number of a group call rings this long.
+    #[serde(default = "group_ring")]
+    pub group_ring: Millis,
     /// A lost seat's caller goes back to the queue's head at once; a released leg must report its end within this.
     pub release_guard: Millis,
 }
@@ -227,6 +233,10 @@ const fn shelf_idle() -> Millis {
     Millis::from_secs(10)
 }
 
+const fn group_ring() -> Millis {
+    Millis::from_secs(30)
+}
+
 impl Default for Timers {
     fn default() -> Self {
         Self {
@@ -245,6 +255,7 @@ impl Default for Timers {
             shelf_max: shelf_max(),
             shelf_idle: shelf_idle(),
             seat_back: seat_back(),
+            group_ring: group_ring(),
             release_guard: Millis::from_secs(40),
         }
     }

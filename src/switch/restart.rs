@@ -38,6 +38,7 @@ impl Switch {
         // What the old process still wanted done means nothing to the new one; only its dialogs do.
         self.effects.clear();
         self.close_codes();
+        self.close_group_lines();
         self.close_old_dialogs();
         self.totals = Totals::default();
         self.handled.clear();
@@ -171,6 +172,7 @@ impl Switch {
         }
         self.rearm_marks();
         self.rearm_call_backs();
+        self.rearm_group_calls();
     }
 
     fn restart_seats(&mut self) {

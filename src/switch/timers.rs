@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Switch;
 use super::event::AlarmCode;
-use crate::id::{CallBackId, CallId, LegId, MarkId, SeatId};
+use crate::id::{CallBackId, CallId, GroupCallId, LegId, MarkId, SeatId};
 use crate::time::{Millis, Timestamp};
 
 /// What a timer is for.
@@ -60,6 +60,12 @@ pub(super) enum TimerKey {
     Relief,
     /// They press no key.
     ReliefKey(LegId),
+    /// Numbers of group calls may be rung.
+    GroupCalls,
+    /// A group call rings nobody more.
+    GroupCallEnd(GroupCallId),
+    /// A number of a group call rang, was asked or was told long enough.
+    GroupLine(LegId),
     /// Who listens to a queue has heard this call long enough.
     ListenOn(SeatId),
     WrapUp(SeatId),
@@ -102,6 +108,9 @@ impl TimerKey {
             Self::ShelfIdle => "idle beside the shelf",
             Self::Relief => "people outside",
             Self::ReliefKey(_) => "key of people outside",
+            Self::GroupCalls => "numbers of group calls",
+            Self::GroupCallEnd(_) => "end of group call",
+            Self::GroupLine(_) => "number of a group call",
             Self::ListenOn(_) => "listen on",
             Self::WrapUp(_) => "wrap-up",
             Self::Registration(_) => "registration",
@@ -212,7 +221,12 @@ impl Switch {
             TimerKey::Shelf(call) => self.unshelve(call, "time_up", None),
             TimerKey::ShelfReminder(call) => self.shelf_exceeded(call),
             // What follows every Input looks at these.
-            TimerKey::ShelfIdle | TimerKey::Relief | TimerKey::ListenOn(_) => {}
+            TimerKey::ShelfIdle
+            | TimerKey::Relief
+            | TimerKey::GroupCalls
+            | TimerKey::ListenOn(_) => {}
+            TimerKey::GroupCallEnd(id) => self.group_call_overdue(id),
+            TimerKey::GroupLine(leg) => self.group_line_due(leg),
             TimerKey::ReliefKey(leg) => self.relief_key_overdue(leg),
             TimerKey::WrapUp(seat) => self.wrap_up_over(&seat),
             TimerKey::Registration(seat) => self.registration_ran_out(&seat),
@@ -244,6 +258,7 @@ impl Switch {
             TimerKey::TrunkSilence(leg),
             TimerKey::ThirdRing(leg),
             TimerKey::ReliefKey(leg),
+            TimerKey::GroupLine(leg),
         ] {
             self.timers.disarm(&key);
         }

@@ -53,6 +53,11 @@ impl Switch {
 
     /// Outbound trunks that have a circuit to spare when those of callers are kept; best first.
     pub(super) fn spare_trunks(&self) -> Vec<TrunkId> {
+        self.trunks_with_spare(0)
+    }
+
+    /// Those of them that leave so many to others, where they have more than one.
+    pub(super) fn trunks_with_spare(&self, left: usize) -> Vec<TrunkId> {
         let mut trunks = self.outbound_trunks();
         trunks.retain(|id| {
             let policy = self.policy.trunks.get(id);
@@ -60,7 +65,9 @@ impl Switch {
             else {
                 return true;
             };
-            self.circuits_used(id) + usize::from(kept) < usize::from(circuits)
+            let ours = usize::from(circuits.saturating_sub(kept));
+            let left = left.min(ours.saturating_sub(1));
+            self.circuits_used(id) + usize::from(kept) + left < usize::from(circuits)
         });
         trunks
     }
@@ -74,7 +81,8 @@ impl Switch {
             });
             rung.count() + usize::from(came && call.caller_leg.is_some())
         };
-        self.calls.values().map(over).sum()
+        let of_calls: usize = self.calls.values().map(over).sum();
+        of_calls + self.group_calls.circuits_used(trunk)
     }
 
     pub(super) fn trunk_changed(&mut self, id: &TrunkId, change: &TrunkChange) {

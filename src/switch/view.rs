@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::counters::Counters;
 use super::event::AlarmCode;
 use super::handover::Handover;
-use crate::call::{CallType, Cause, Complaint, Direction, Lists, Mode, Sheet};
-use crate::id::{CallBackId, CallId, LegId, MarkId, PhoneId, QueueId, SeatId, TrunkId};
+use crate::call::{CallType, Cause, Complaint, Direction, GroupCall, Lists, Mode, Sheet};
+use crate::id::{CallBackId, CallId, GroupId, LegId, MarkId, PhoneId, QueueId, SeatId, TrunkId};
 use crate::time::Timestamp;
 
 /// The whole picture.
@@ -51,6 +51,17 @@ pub struct View {
     /// Handovers of shifts, newest first; asked for apart.
     #[serde(skip)]
     pub handovers: Vec<Arc<Handover>>,
+    /// Group calls, newest first; asked for apart.
+    #[serde(skip)]
+    pub group_calls: Vec<Arc<GroupCall>>,
+    /// Folder of the prompts.
+    #[serde(skip)]
+    pub language: String,
+    /// Grows with each change of a group call.
+    pub group_calls_revision: u64,
+    /// Configured groups.
+    #[serde(skip)]
+    pub groups: Arc<BTreeMap<GroupId, Vec<String>>>,
     /// Grows with each change of complaints or handovers.
     pub duty_revision: u64,
     /// What a form may choose from.

@@ -1,8 +1,10 @@
 //! The enriched call record: a fold of one call's Events, valid against the published schema.
 
-use firstring::call::{Complaint, FormChange};
+use firstring::call::{Complaint, FormChange, GroupResult, GroupTarget, GroupWish};
 use firstring::call_record::{CallRecord, DeliveryType, publish};
-use firstring::id::{CallId, LegId, MenuId, QueueId, SeatId};
+use firstring::id::{
+    CallId, DestinationId, GroupCallId, GroupId, LegId, MenuId, PromptId, QueueId, SeatId,
+};
 use firstring::switch::{Actor, Event, EventKind};
 use firstring::time::Timestamp;
 use uuid::Uuid;
@@ -423,4 +425,70 @@ fn crews_are_in_the_record_of_the_incident_masked_and_in_that_of_their_own_call(
     let crew = fold(&script.events).crew.unwrap();
     assert_eq!(crew.of_call_id, Some(of));
     assert_eq!(crew.numbers, ["tel:139****2222"]);
+}
+
+#[test]
+fn group_call_about_a_call_is_in_its_record_with_every_number_and_no_revision_for_each_ring() {
+    let mut script = one_call::answered(0, "13800138000");
+    let (group_call, leg) = (GroupCallId(script.leg().0), script.leg());
+    let numbers = ["13900139001", "13900139002"].map(str::to_owned);
+    let wish = GroupWish {
+        numbers: numbers.to_vec(),
+        group: Some(GroupId::from("volunteers")),
+        prompt: PromptId::from("group_alert"),
+        digit: '1',
+        call: Some(script.call),
+        first_wins: true,
+        retries: 0,
+    };
+    let by = Actor::Module(DestinationId::from("dispatch"));
+    let wish = Box::new(wish);
+    let before = fold(&script.events).rev;
+    let started = EventKind::GroupCallStarted {
+        group_call,
+        wish,
+        by,
+    };
+    script.push(90_000, started);
+    let answered = EventKind::GroupAnswered {
+        group_call,
+        number: numbers[0].clone(),
+        leg,
+    };
+    script.push(95_000, answered);
+    let acknowledged = EventKind::GroupAcknowledged {
+        group_call,
+        number: numbers[0].clone(),
+        leg,
+        after_ms: 3_000,
+    };
+    script.push(98_000, acknowledged);
+    let record = fold(&script.events);
+    assert_eq!(record.rev, before + 2, "the start and the key");
+    let shown = &record.group_calls[0].targets;
+    assert_eq!(shown[0].number, "tel:139****9001");
+    assert_eq!(shown[0].result, Some(GroupResult::Acknowledged));
+    assert_eq!(shown[1].result, None);
+    assert_valid(&record);
+    let target = |n: usize, result| GroupTarget {
+        result: Some(result),
+        ended_at: Some(script.at(98_000)),
+        ..GroupTarget::new(numbers[n].clone())
+    };
+    let targets = vec![
+        target(0, GroupResult::Acknowledged),
+        target(1, GroupResult::Taken),
+    ];
+    let why = String::from("taken");
+    let ended = EventKind::GroupCallEnded {
+        group_call,
+        why,
+        targets,
+    };
+    script.push(98_000, ended);
+    let record = fold(&script.events);
+    let group = &record.group_calls[0];
+    assert_eq!(group.ended_why.as_deref(), Some("taken"));
+    assert_eq!(group.targets[1].result, Some(GroupResult::Taken));
+    assert_valid(&record);
 }

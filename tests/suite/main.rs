@@ -20,6 +20,7 @@ mod config;
 mod config_forms;
 mod config_menus;
 mod config_phones;
+mod config_groups;
 mod config_relief;
 mod deliver;
 mod demo;

@@ -68,6 +68,7 @@ fn policy() -> Policy {
         desks: Default::default(),
         menus: Default::default(),
         relief: std::sync::Arc::default(),
+        groups: std::sync::Arc::default(),
         forms: Default::default(),
         language: String::from("zh-CN"),
         allow_faults: false,

@@ -4,6 +4,7 @@ import { $, api, ask, asking, button, checkAsked, el, rows, setClock, tag, tell,
 import { refreshCaller } from '/caller.js';
 import { drawCounters } from '/counters.js';
 import { drawDuty, handlingTags, refreshDuty, stepsButton } from '/duty.js';
+import { drawGroups, refreshGroups } from '/groups.js';
 import { formButton, openForm, words } from '/form.js';
 import { drawMarks, labels, markButton, refreshMarks } from '/marks.js';
 import { playOrPause, redraw, refresh } from '/record.js';
@@ -145,6 +146,7 @@ function draw() {
   rows($('call-backs'), view.call_backs.slice(0, 100), (b) => b.call_back, callBackRow, t().none_call_back);
   drawMarks(leads());
   drawDuty(view, leads(), me.seat);
+  drawGroups(view, leads(), me.seat);
   rows($('alarms'), view.alarms, (a) => `${a.code} ${a.subject}`, (a) => el('p', {}, `⚠ ${a.code} ${a.subject} `, el('small', { textContent: a.detail })));
   checkAsked();
 }
@@ -152,7 +154,7 @@ function draw() {
 function live() {
   const source = new EventSource('/api/v1/live');
   const link = (up) => { $('link').textContent = up ? t().up : t().down; $('link').classList.toggle('down', !up); };
-  source.onmessage = (m) => { view = JSON.parse(m.data); setClock(view.at_now); link(true); draw(); refreshCaller(view, me.seat); speakAlarms(view, me, leads()); refreshMarks(view, leads()); refreshDuty(view, leads(), me.seat); };
+  source.onmessage = (m) => { view = JSON.parse(m.data); setClock(view.at_now); link(true); draw(); refreshCaller(view, me.seat); speakAlarms(view, me, leads()); refreshMarks(view, leads()); refreshDuty(view, leads(), me.seat); refreshGroups(view, leads(), me.seat); };
   source.onerror = () => { link(false); if (source.readyState === EventSource.CLOSED) setTimeout(() => { source.close(); live(); }, 2000); };
 }
 function changeLanguage() { swap(); if (view) $('link').textContent = t().up; draw(); redraw(); if (view) refreshCaller(view, me.seat); }
@@ -170,4 +172,5 @@ $('keys').onclick = help;
 draw();
 try { me = await api('GET', '/me'); } catch (error) { tell(error.message, true); }
 draw(); live(); refresh();
+setInterval(() => view && refreshGroups(view, leads(), me.seat), 1000);
 setInterval(tick, 100); setInterval(refresh, 1500);

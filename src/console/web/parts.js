@@ -97,7 +97,7 @@ export function ask({ title, fields = [], yes, stop = false, wide = false, alive
   $('ask-no').textContent = run ? t().no : t().ok;
   const inputs = fields.map((f) => f.choices
     ? el('select', { name: f.name }, f.choices.map(([value, text]) => el('option', { value, textContent: text, selected: value === f.value })))
-    : el('input', { name: f.name, value: f.value ?? '', required: !f.optional, autocomplete: 'off', maxLength: 120, inputMode: f.kind ?? 'text' }));
+    : el('input', { name: f.name, value: f.value ?? '', required: !f.optional, autocomplete: 'off', maxLength: f.max ?? 120, inputMode: f.kind ?? 'text' }));
   $('ask-fields').replaceChildren(...fields.map((f, n) => f.shown ?? el('label', {}, f.label, inputs[n])));
   $('ask-no').onclick = () => box.close();
   box.onclose = () => { asked = null; };

@@ -58,7 +58,7 @@ async function show(record) {
     [t().wait, seconds(record.metrics?.wait_ms)], [t().talk, seconds(record.metrics?.talk_ms)], [t().seat, record.seats?.filter((s) => s.result === 'answered').map((s) => s.seat_id).join(', ')],
     [t().outcome, outcome(record)], [t().history, record.history?.count ? t().times(record.history.count) : ''], [t().owner, line.owner], [t().address, line.install_address],
     [t().cell, cell && `${cell.mcc}-${cell.mnc} ${cell.tac}/${cell.cell_id}`], ...(record.locations ?? []).map((l) => [t().place, place(l)]),
-    ...(record.dispatch?.orders ?? []).map((o) => [t().orders, order(o)]), ...(record.joined_calls ?? []).map((j) => [t().joined, j.serial_no]), [t().incident, record.incident_id], [t().crew, record.crew?.numbers?.join(' ')], ...formFacts(record)]),
+    ...(record.dispatch?.orders ?? []).map((o) => [t().orders, order(o)]), ...(record.group_calls ?? []).map((g) => [t().group_calls, [g.group, t().group.acked(g.targets.filter((x) => x.result === 'acknowledged').length, g.targets.length)].filter(Boolean).join(' ')]), ...(record.joined_calls ?? []).map((j) => [t().joined, j.serial_no]), [t().incident, record.incident_id], [t().crew, record.crew?.numbers?.join(' ')], ...formFacts(record)]),
     el('p', { className: 'acts' }, formButton(record.call_id, record.caller?.number?.display || t().unknown), complainButton(record.call_id, record.caller?.number?.display || t().unknown), record.legal_hold ? tag(t().held, 'warm') : null)];
   if (recording) {
     const play = el('audio', { controls: true, preload: 'none', src: `/api/v1/recordings/${record.call_id}/audio` });

@@ -600,6 +600,7 @@ fn policy(chance: &mut Chance) -> Policy {
         desks: Default::default(),
         menus: menus(),
         relief: relief(chance),
+        groups: Arc::default(),
         forms: std::sync::Arc::default(),
         timers: Timers {
             shelf_max: SHELF_STAY_MAX,

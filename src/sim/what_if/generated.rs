@@ -235,6 +235,7 @@ fn policy() -> Policy {
         desks: Default::default(),
         menus: Menus::default(),
         relief: std::sync::Arc::default(),
+        groups: std::sync::Arc::default(),
         forms: Arc::default(),
         language: String::from("zh-CN"),
         allow_faults: false,

@@ -155,6 +155,7 @@ fn staffed(policy: &Policy, seats: u32) -> Policy {
         desks: Default::default(),
         menus: Menus::default(),
         relief: std::sync::Arc::default(),
+        groups: std::sync::Arc::default(),
         recording: false,
         ..policy.clone()
     }

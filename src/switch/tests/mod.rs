@@ -12,6 +12,7 @@ mod counters;
 mod crew;
 mod exhaustive;
 mod form;
+mod group_calls;
 mod handover;
 mod holding;
 mod joining;
@@ -107,6 +108,7 @@ pub(super) fn policy() -> Policy {
         desks: Default::default(),
         menus: crate::ivr::Menus::default(),
         relief: std::sync::Arc::default(),
+        groups: std::sync::Arc::default(),
         forms: std::sync::Arc::default(),
         language: String::from("zh-CN"),
         allow_faults: false,

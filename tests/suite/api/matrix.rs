@@ -186,6 +186,26 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         r#"{"outcome":"误拨"}"#,
         "seat supervisor",
     ),
+    ("GET", "/api/v1/groups", "", "seat supervisor module"),
+    ("GET", "/api/v1/group_calls", "", "seat supervisor module"),
+    (
+        "POST",
+        "/api/v1/group_calls",
+        r#"{"numbers":["13900139001"],"first_wins":true}"#,
+        "seat supervisor module",
+    ),
+    (
+        "GET",
+        "/api/v1/group_calls/{group_call}",
+        "",
+        "seat supervisor module",
+    ),
+    (
+        "POST",
+        "/api/v1/group_calls/{group_call}/cancel",
+        "",
+        "seat supervisor module",
+    ),
     ("GET", "/api/v1/form_lists", "", "seat supervisor module"),
     (
         "GET",
@@ -316,6 +336,7 @@ fn filled(path: &str, desk: &Desk, recorded: &str) -> String {
         .replace("{call_back}", &desk.call_back.to_string())
         .replace("{mark}", &desk.mark().to_string())
         .replace("{complaint}", &uuid::Uuid::nil().to_string())
+        .replace("{group_call}", &uuid::Uuid::nil().to_string())
         .replace("{handover}", &uuid::Uuid::nil().to_string())
         .replace("{step}", "place")
         .replace("{language}", "zh-CN")

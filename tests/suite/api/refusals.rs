@@ -160,6 +160,22 @@ async fn json_extremes_are_refused_and_hurt_nobody() {
 }
 
 #[tokio::test]
+async fn a_group_call_with_a_sentence_that_is_not_there_is_404_and_reaches_no_switch() {
+    let desk = Desk::new().await;
+    for prompt in ["nobody_said_it", "../callers/prank", ""] {
+        let wish = json!({ "numbers": ["13900139001"], "prompt": prompt });
+        let answer = desk.post("seat", "/api/v1/group_calls", wish).await;
+        problem(&answer, 404, "unknown");
+    }
+    let wish = json!({ "numbers": ["13900139001"], "digit": "12" });
+    let answer = desk.post("seat", "/api/v1/group_calls", wish).await;
+    problem(&answer, 422, "bad_field");
+    let path = format!("/api/v1/group_calls/{}", uuid::Uuid::now_v7());
+    problem(&desk.get("seat", &path).await, 404, "unknown");
+    assert!(desk.taken.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn unknown_things_are_404_whatever_their_ids_look_like() {
     let desk = Desk::new().await;
     let unknown = uuid::Uuid::now_v7();

@@ -388,8 +388,30 @@ fn written_view(talking: CallId, waiting: CallId, call_back: CallBackId) -> View
             calls: 1,
         }],
         arrived: 2,
+        language: String::from("zh-CN"),
+        group_calls: vec![Arc::new(group_call())],
         marks: Arc::new(vec![mark(talking)]),
         marks_revision: 1,
         ..View::default()
+    }
+}
+
+/// One that goes on.
+fn group_call() -> firstring::call::GroupCall {
+    firstring::call::GroupCall {
+        group_call: firstring::id::GroupCallId(Uuid::nil()),
+        by: String::from("seat 801"),
+        group: None,
+        prompt: firstring::id::PromptId::from("group_alert"),
+        digit: '1',
+        first_wins: false,
+        retries: 0,
+        call: None,
+        started_at: Timestamp::from_micros(1_763_771_400_000_000),
+        ended_at: None,
+        ended_why: None,
+        targets: vec![firstring::call::GroupTarget::new(String::from(
+            "13900139001",
+        ))],
     }
 }
