@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::check_counters::Tally;
 use super::check_crew::Crews;
 use super::check_forms::Forms;
+use super::check_groups::Groups;
 use super::check_listen_queue::Ears;
 use super::check_made::dials_out;
 use super::check_marks::Marks;
@@ -164,6 +165,7 @@ pub(super) struct Checker {
     pub(super) tally: Tally,
     pub(super) ears: Ears,
     pub(super) forms: Forms,
+    pub(super) groups: Groups,
     pub(super) overlong: Overlong,
     pub(super) crews: Crews,
     /// Numbers of people outside, by the legs that reach them.
@@ -308,6 +310,7 @@ impl Checker {
         self.now = self.now.max(input.at);
         self.marks.before(input);
         self.forms.before(input);
+        self.groups.before(self.now, input);
         self.expected = None;
         self.reopening = None;
         self.ended = None;
@@ -494,6 +497,7 @@ impl Checker {
         self.check_view(view)?;
         self.marks.check_view(view)?;
         self.forms.check_view(view)?;
+        self.groups.check(self.now, view)?;
         self.check_call_backs(view)?;
         self.check_counters(view)?;
         self.overlong.look(effects, view)?;
@@ -519,6 +523,7 @@ impl Checker {
         self.tally.take(event);
         self.marks.take(event)?;
         self.forms.take(event)?;
+        self.groups.take(event)?;
         self.overlong.take(event)?;
         self.crews.take(event)?;
         let Some(call) = event.call else {
@@ -666,6 +671,9 @@ impl Checker {
                 2,
                 format!("left over: {:?} {:?}", self.routes.places, self.legs),
             ));
+        }
+        if !self.groups.is_empty() {
+            return Err((2, format!("left over: {:?}", self.groups)));
         }
         let flaw = switch
             .unexpected()

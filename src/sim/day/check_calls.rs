@@ -216,6 +216,9 @@ impl Checker {
     }
 
     pub(super) fn take_effect(&mut self, input: &Input, effect: &Effect) -> Verdict {
+        if self.take_group_leg(effect)? {
+            return Ok(());
+        }
         match effect {
             Effect::Leg { leg, command } => self.take_leg_command(input, *leg, command),
             Effect::Media { call, command } => self.take_media(*call, command),

@@ -19,6 +19,7 @@ mod check_calls;
 mod check_counters;
 mod check_crew;
 mod check_forms;
+mod check_groups;
 mod check_listen_queue;
 mod check_made;
 mod check_marks;
@@ -33,6 +34,7 @@ mod network;
 mod people;
 mod people_crew;
 mod people_forms;
+mod people_groups;
 mod people_handling;
 mod people_supervise;
 mod plant;
@@ -70,6 +72,9 @@ pub struct Summary {
     pub listened: u64,
     /// Times a supervisor listened to a queue.
     pub queues_listened: u64,
+    /// Numbers of group calls that had a result, and those of them that acknowledged.
+    pub group_targets: u64,
+    pub group_acks: u64,
     /// Modes of supervisors that changed while they listened.
     pub modes: u64,
     /// Calls that a supervisor took over.
@@ -134,6 +139,8 @@ impl Summary {
         self.educated += other.educated;
         self.listened += other.listened;
         self.queues_listened += other.queues_listened;
+        self.group_targets += other.group_targets;
+        self.group_acks += other.group_acks;
         self.modes += other.modes;
         self.taken_over += other.taken_over;
         self.joins += other.joins;

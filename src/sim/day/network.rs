@@ -281,6 +281,7 @@ impl World {
                 if asked {
                     self.asked_reacts(leg);
                 }
+                self.target_reacts(leg, invite);
             }
         }
     }

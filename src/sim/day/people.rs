@@ -405,10 +405,13 @@ impl World {
     }
 
     fn replied(&mut self, input: &Input, reply: Option<&CommandReply>) {
-        let Some(CommandReply::Leg { leg }) = reply else {
+        let InputKind::Command { by, command, .. } = &input.kind else {
             return;
         };
-        let InputKind::Command { by, command, .. } = &input.kind else {
+        if let Some(CommandReply::GroupCall { group_call }) = reply {
+            return self.group_goes_on(by, *group_call);
+        }
+        let Some(CommandReply::Leg { leg }) = reply else {
             return;
         };
         let (by, leg) = (by.clone(), *leg);
@@ -438,6 +441,7 @@ impl World {
             && let Some(call) = event.call
         {
             self.talk(call, seat, *leg);
+            self.rings_group(call, seat);
         } else if let EventKind::SeatStateChanged { seat, state, .. } = &event.kind {
             self.seat_changed(seat, state);
         } else if let EventKind::PartyJoined { leg, .. } = &event.kind {

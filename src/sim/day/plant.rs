@@ -24,6 +24,8 @@ pub enum Plant {
     CallBackHangs,
     /// 2: a call never gets an outcome.
     OutcomeForgotten,
+    /// 2: a number of a group call never gets its result.
+    GroupResultForgotten,
     /// 2: an INVITE that is repeated after the restart gets a second record.
     SecondRecord,
     /// 2: a call that the restart ended is not taken up when its INVITE is repeated.
@@ -78,6 +80,8 @@ pub enum Plant {
     LegInTwoCalls,
     /// 9: an alarm that is over stands on.
     AlarmForgotten,
+    /// 9: a number of a group call stays on the line.
+    GroupLineStays,
     /// 9: nobody is told that a talk lasts.
     LongTalkUntold,
     /// 10: one party of a talk does not hear another.
@@ -113,6 +117,7 @@ impl Plant {
             | Self::CallBackForgotten
             | Self::CallBackHangs
             | Self::OutcomeForgotten
+            | Self::GroupResultForgotten
             | Self::SecondRecord
             | Self::ReopeningForgotten => 2,
             Self::SeatBookedTwice
@@ -137,7 +142,10 @@ impl Plant {
             | Self::CounterKeepsCall
             | Self::CounterKeepsSeat => 7,
             Self::RepeatGetsNewId | Self::RevisionLost => 8,
-            Self::LegInTwoCalls | Self::AlarmForgotten | Self::LongTalkUntold => 9,
+            Self::LegInTwoCalls
+            | Self::AlarmForgotten
+            | Self::GroupLineStays
+            | Self::LongTalkUntold => 9,
             Self::DeafParty
             | Self::SupervisorHeard
             | Self::HeldCallerHeard
@@ -172,6 +180,8 @@ impl Plant {
         Self::CallBackForgotten,
         Self::CallBackHangs,
         Self::OutcomeForgotten,
+        Self::GroupResultForgotten,
+        Self::GroupLineStays,
         Self::SecondRecord,
         Self::ReopeningForgotten,
         Self::SeatBookedTwice,
@@ -251,6 +261,9 @@ impl Plant {
             Self::OutcomeForgotten => {
                 step.silence(|kind| matches!(kind, EventKind::CallEnded { .. }));
             }
+            Self::GroupResultForgotten => {
+                step.silence(|kind| matches!(kind, EventKind::GroupFailed { .. }));
+            }
             Self::LongTalkUntold => {
                 step.silence(|kind| matches!(kind, EventKind::HandlingExceeded { .. }));
             }
@@ -324,6 +337,7 @@ impl Plant {
             | Self::QueueTurned
             | Self::MenuDeadlineForgotten
             | Self::QueueListenerStays
+            | Self::GroupLineStays
             | Self::LosersForgotten
             | Self::OutsideForgotten
             | Self::ShelfDeadlineForgotten
@@ -385,14 +399,8 @@ impl Plant {
             Self::OutsideForgotten => |state| state["outside"] = serde_json::json!({}),
             Self::ShelfDeadlineForgotten => |state| disarm(state, "/1/shelf"),
             Self::QueueListenerStays => |state| disarm(state, "/1/listen_on"),
-            // Every waiting call is taken for one that a seat rings for.
-            Self::OfferForgotten => |state| {
-                for call in items(state, "/calls") {
-                    if let Some(offers) = call.pointer_mut("/phase/offers") {
-                        *offers = serde_json::json!([taken_offer()]);
-                    }
-                }
-            },
+            Self::GroupLineStays => |state| disarm(state, "/1/group_line"),
+            Self::OfferForgotten => forget_offers,
             Self::QueueTurned => turn_queue,
             Self::RedialForgotten => forget_redials,
             Self::CrewSeatForgotten => forget_crew_seats,
@@ -414,6 +422,7 @@ impl Plant {
             | Self::SecondOutcome
             | Self::CallBackForgotten
             | Self::OutcomeForgotten
+            | Self::GroupResultForgotten
             | Self::SecondRecord
             | Self::ReopeningForgotten
             | Self::SeatBookedTwice
@@ -477,6 +486,15 @@ fn disarm(state: &mut serde_json::Value, kind: &str) {
     let timers = state.pointer_mut("/timers");
     if let Some(timers) = timers.and_then(serde_json::Value::as_array_mut) {
         timers.retain(|timer| timer.pointer(kind).is_none());
+    }
+}
+
+/// Every waiting call is taken for one that a seat rings for.
+fn forget_offers(state: &mut serde_json::Value) {
+    for call in items(state, "/calls") {
+        if let Some(offers) = call.pointer_mut("/phase/offers") {
+            *offers = serde_json::json!([taken_offer()]);
+        }
     }
 }
 

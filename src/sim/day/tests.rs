@@ -28,6 +28,7 @@ fn every_invariant_holds_over_many_hours() {
     assert!(total.joined > 0 && total.listened > 0, "{total:?}");
     assert!(total.modes > 0 && total.taken_over > 0, "{total:?}");
     assert!(total.queues_listened > 0, "{total:?}");
+    assert!(total.group_acks > 0 && total.group_targets > total.group_acks);
     assert!(total.in_menu > 0, "{total:?}");
     assert!(
         total.joins > 0 && total.held > 0 && total.shelved > 0,
@@ -100,6 +101,8 @@ planted! {
     planted_forgotten_call_back_is_caught: CallBackForgotten,
     planted_call_back_that_hangs_on_a_gone_call_is_caught: CallBackHangs,
     planted_forgotten_outcome_is_caught: OutcomeForgotten,
+    planted_forgotten_result_of_a_group_call_is_caught: GroupResultForgotten,
+    planted_number_of_a_group_call_that_stays_on_the_line_is_caught: GroupLineStays,
     planted_second_record_of_a_repeated_invite_is_caught: SecondRecord,
     planted_forgotten_reopening_is_caught: ReopeningForgotten,
     planted_seat_booked_twice_is_caught: SeatBookedTwice,

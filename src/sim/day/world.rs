@@ -388,6 +388,7 @@ impl World {
                     | Plant::CrewSeatForgotten
                     | Plant::CrewForgotten
                     | Plant::QueueListenerStays
+                    | Plant::GroupLineStays
             )
         );
         // Breaking the state costs much; a timer is taken away just before it would fire.
@@ -483,6 +484,11 @@ impl Summary {
                 self.listened += 1;
             } else if let EventKind::QueueMonitorStarted { .. } = &event.kind {
                 self.queues_listened += 1;
+            } else if let EventKind::GroupAcknowledged { .. } = &event.kind {
+                self.group_targets += 1;
+                self.group_acks += 1;
+            } else if let EventKind::GroupFailed { .. } = &event.kind {
+                self.group_targets += 1;
             } else if let EventKind::MonitorChanged { .. } = &event.kind {
                 self.modes += 1;
             } else if let EventKind::TookOver { .. } = &event.kind {
