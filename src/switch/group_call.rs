@@ -541,9 +541,13 @@ impl Switch {
             .map(|table| (table.group_call, table.started_at + SPAN))
             .collect();
         for (id, end) in open {
+            if end <= now {
+                self.group_call_overdue(id);
+                continue;
+            }
             // A clock that was set back must not prolong it.
-            let end = end.min(now + SPAN).max(now + Millis(1));
-            self.timers.arm(TimerKey::GroupCallEnd(id), end);
+            self.timers
+                .arm(TimerKey::GroupCallEnd(id), end.min(now + SPAN));
         }
     }
 }
