@@ -5,10 +5,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use firstring::call::{
-    AnswerPolicy, Arrival, Cause, DialogState, Ingress, LegCommand, LegEvent, Target,
-};
+use firstring::call::{AnswerPolicy, Cause, LegCommand, LegEvent, Target};
 use firstring::id::{CallId, LegId, PlayId, QueueId, SeatId, TrunkId};
+use firstring::sim::arrival;
 use firstring::switch::{
     CallBackRules, Centre, Effect, Input, InputKind, MediaCommand, MediaEvent, Policy, QueuePolicy,
     SeatLink, SeatPolicy, SeatRole, Strategy, Switch, Timers, TrunkPolicy,
@@ -247,23 +246,12 @@ impl Bench {
         };
         self.legs.insert(call, leg);
         InputKind::Arrived {
-            arrival: Box::new(Arrival {
+            arrival: Box::new(arrival(
                 call,
                 leg,
-                ingress: Ingress::Trunk(TrunkId::from(trunk)),
-                invite_key: leg.to_string(),
-                called: String::from("120"),
-                caller: format!("138{:08}", self.calls),
-                caller_name: None,
-                anonymous: false,
-                access_network: Vec::new(),
-                geolocation: Vec::new(),
-                pidf: Vec::new(),
-                diverted_from: Vec::new(),
-                source: String::from("192.0.2.1:5060"),
-                dialog: DialogState(serde_json::Value::Null),
-                refused_capacity: false,
-            }),
+                TrunkId::from(trunk),
+                format!("138{:08}", self.calls),
+            )),
         }
     }
 

@@ -202,6 +202,21 @@ impl Duty {
         }
     }
 
+    /// Its phone is up in a call, or dials one: it is not moved, and the dialog's own probes watch it.
+    #[must_use]
+    pub const fn is_on_line(&self) -> bool {
+        match self {
+            Self::Talking { .. } | Self::Listening { .. } | Self::Dialling { .. } => true,
+            Self::SignedOut
+            | Self::NotReady { .. }
+            | Self::Ready { .. }
+            | Self::Reserved { .. }
+            | Self::Ringing { .. }
+            | Self::WrapUp { .. }
+            | Self::Unreachable { .. } => false,
+        }
+    }
+
     /// Signed in and at work: ready for a call or busy with one.
     #[must_use]
     pub const fn serves(&self) -> bool {

@@ -6,13 +6,10 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use crate::call::{AnswerPolicy, Cause, LegCommand, LegEvent, Target};
-use crate::id::{CallId, LegId, QueueId, SeatId, TrunkId};
+use crate::call::{Cause, LegCommand, LegEvent, Target};
+use crate::id::{CallId, LegId, SeatId, TrunkId};
 use crate::sim::parallel;
-use crate::switch::{
-    CallBackRules, Centre, Effect, EventKind, Input, InputKind, Policy, QueuePolicy, SeatLink,
-    SeatPolicy, SeatRole, Switch, Timers, TrunkPolicy,
-};
+use crate::switch::{Effect, EventKind, Input, InputKind, Policy, SeatLink, Switch};
 use crate::time::{Millis, Timestamp};
 
 /// 2025-11-22 08:30 in China.
@@ -22,7 +19,7 @@ const FLOOD_MINUTES: u32 = 20;
 const AFTER_MINUTES: u32 = 10;
 const FLOOD_PER_MINUTE: u32 = 200;
 const NUMBERS: u32 = 20;
-const SEATS: u32 = 4;
+const SEATS: usize = 4;
 const PICKS_UP: Millis = Millis(1_000);
 const FLOOD_TALK: Millis = Millis::from_secs(8);
 const GENUINE_TALK: Millis = Millis::from_secs(30);
@@ -73,53 +70,9 @@ struct Flood {
 
 /// Four dispatchers without after-call work.
 fn policy() -> Policy {
-    let seat = |n| {
-        let policy = SeatPolicy {
-            role: SeatRole::Dispatcher,
-            queues: Vec::new(),
-            skills: Vec::new(),
-            ready_on_register: true,
-        };
-        (SeatId(format!("80{n}")), policy)
-    };
-    let trunk = TrunkPolicy {
-        queue: None,
-        answer: AnswerPolicy::AtOnce,
-        area_code: String::from("0755"),
-        outbound: None,
-        shown_number: String::from("120"),
-        circuits: None,
-        circuits_kept: 0,
-        peer: false,
-    };
-    let centre = Centre {
-        id: String::from("flood"),
-        name: String::from("flood"),
-        area_code: String::from("0755"),
-        division: String::from("440300"),
-    };
-    Policy {
-        centre,
-        queue: QueueId::from("120"),
-        queues: [(QueueId::from("120"), QueuePolicy::PLAIN)].into(),
-        timers: Timers {
-            wrap_up: Millis(0),
-            ..Timers::default()
-        },
-        seats: (0..SEATS).map(seat).collect(),
-        trunks: [(TrunkId::from("ct"), trunk)].into(),
-        shared_numbers: Vec::new(),
-        screening: crate::screen::Bounds::default(),
-        call_backs: CallBackRules::default(),
-        desks: Default::default(),
-        menus: Default::default(),
-        relief: std::sync::Arc::default(),
-        groups: std::sync::Arc::default(),
-        forms: Default::default(),
-        language: String::from("zh-CN"),
-        allow_faults: false,
-        recording: false,
-    }
+    let mut policy = super::plain_policy("flood", SEATS);
+    policy.timers.wrap_up = Millis(0);
+    policy
 }
 
 /// Runs one seed.

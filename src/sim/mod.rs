@@ -10,11 +10,15 @@ pub mod reference;
 pub mod small;
 pub mod what_if;
 
-use crate::call::{Arrival, DialogState, Ingress};
-use crate::id::{CallId, LegId, TrunkId};
+use crate::call::{AnswerPolicy, Arrival, DialogState, Ingress};
+use crate::id::{CallId, LegId, QueueId, SeatId, TrunkId};
+use crate::switch::{
+    CallBackRules, Centre, Policy, QueuePolicy, SeatPolicy, SeatRole, Timers, TrunkPolicy,
+};
 
 /// A caller of 120 on a trunk, of whom only the number is known.
-fn arrival(call: CallId, leg: LegId, trunk: TrunkId, caller: String) -> Arrival {
+#[must_use]
+pub fn arrival(call: CallId, leg: LegId, trunk: TrunkId, caller: String) -> Arrival {
     Arrival {
         call,
         leg,
@@ -31,5 +35,53 @@ fn arrival(call: CallId, leg: LegId, trunk: TrunkId, caller: String) -> Arrival 
         source: String::from("192.0.2.1:5060"),
         dialog: DialogState(serde_json::Value::Null),
         refused_capacity: false,
+    }
+}
+
+/// A centre of dispatchers 800, 801.. behind one trunk and one queue, which records nothing.
+fn plain_policy(name: &str, seats: usize) -> Policy {
+    let seat = |n| {
+        let seat = SeatPolicy {
+            role: SeatRole::Dispatcher,
+            queues: Vec::new(),
+            skills: Vec::new(),
+            ready_on_register: true,
+        };
+        (SeatId(format!("80{n}")), seat)
+    };
+    let trunk = TrunkPolicy {
+        queue: None,
+        answer: AnswerPolicy::AtOnce,
+        area_code: String::from("0755"),
+        outbound: None,
+        shown_number: String::from("120"),
+        circuits: None,
+        circuits_kept: 0,
+        peer: false,
+    };
+    let queue = QueueId::from("120");
+    Policy {
+        centre: Centre {
+            id: name.to_owned(),
+            name: name.to_owned(),
+            area_code: String::from("0755"),
+            division: String::from("440300"),
+        },
+        queue: queue.clone(),
+        queues: [(queue, QueuePolicy::PLAIN)].into(),
+        timers: Timers::default(),
+        seats: (0..seats).map(seat).collect(),
+        trunks: [(TrunkId::from("ct"), trunk)].into(),
+        shared_numbers: Vec::new(),
+        screening: crate::screen::Bounds::default(),
+        call_backs: CallBackRules::default(),
+        desks: Default::default(),
+        menus: Default::default(),
+        relief: Default::default(),
+        groups: Default::default(),
+        forms: Default::default(),
+        language: String::from("zh-CN"),
+        allow_faults: false,
+        recording: false,
     }
 }

@@ -12,11 +12,11 @@ use uuid::Uuid;
 
 use super::parallel;
 use crate::acd::Strategy;
-use crate::call::{AnswerPolicy, Cause, LegCommand, LegEvent, Target};
-use crate::id::{CallId, CommandId, LegId, QueueId, SeatId, TrunkId};
+use crate::call::{Cause, LegCommand, LegEvent, Target};
+use crate::id::{CallId, CommandId, LegId, SeatId, TrunkId};
 use crate::switch::{
-    Actor, CallBackRules, CallState, Centre, Command, Effect, Input, InputKind, MediaEvent, Policy,
-    QueuePolicy, SeatLink, SeatPolicy, SeatRole, SeatState, Switch, Timers, TrunkPolicy, View,
+    Actor, CallState, Command, Effect, Input, InputKind, MediaEvent, Policy, SeatLink, SeatState,
+    Switch, View,
 };
 use crate::time::{Millis, Timestamp};
 
@@ -133,54 +133,11 @@ pub fn walk(depth: u32) -> Walk {
 }
 
 fn policy() -> Policy {
-    let queue = QueueId::from("120");
-    let seat = |n: usize| {
-        let seat = SeatPolicy {
-            role: SeatRole::Dispatcher,
-            queues: Vec::new(),
-            skills: Vec::new(),
-            ready_on_register: true,
-        };
-        (seat_of(n), seat)
-    };
-    let trunk = TrunkPolicy {
-        queue: None,
-        answer: AnswerPolicy::AtOnce,
-        area_code: String::from("0755"),
-        outbound: None,
-        shown_number: String::from("120"),
-        circuits: None,
-        circuits_kept: 0,
-        peer: false,
-    };
-    let rules = QueuePolicy {
-        strategy: Strategy::LongestIdle,
-        ..QueuePolicy::PLAIN
-    };
-    Policy {
-        centre: Centre {
-            id: String::from("small"),
-            name: String::from("small"),
-            area_code: String::from("0755"),
-            division: String::from("440300"),
-        },
-        queue: queue.clone(),
-        queues: [(queue, rules)].into(),
-        timers: Timers::default(),
-        seats: (0..SEATS).map(seat).collect(),
-        trunks: [(TrunkId::from("ct"), trunk)].into(),
-        shared_numbers: Vec::new(),
-        relief: Default::default(),
-        groups: Default::default(),
-        screening: crate::screen::Bounds::default(),
-        call_backs: CallBackRules::default(),
-        menus: Default::default(),
-        forms: Default::default(),
-        desks: Default::default(),
-        language: String::from("zh-CN"),
-        allow_faults: false,
-        recording: false,
+    let mut policy = super::plain_policy("small", SEATS);
+    for queue in policy.queues.values_mut() {
+        queue.strategy = Strategy::LongestIdle;
     }
+    policy
 }
 
 fn seat_of(n: usize) -> SeatId {

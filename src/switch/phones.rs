@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::timers::TimerKey;
 use super::{Actor, AlarmCode, CommandError, CommandReply, EventKind, Policy, SeatLink, Switch};
-use crate::acd::{Binding, Duty};
+use crate::acd::Binding;
 use crate::call::{Arrival, Ingress};
 use crate::id::{PhoneId, SeatId};
 use crate::time::{Millis, Timestamp};
@@ -182,16 +182,7 @@ impl Switch {
 
     /// In no call; what only rings is given back.
     fn check_may_move(&self, seat: &SeatId, hint: &str) -> Result<(), CommandError> {
-        let engaged = self.seats.get(seat).is_some_and(|s| match &s.duty {
-            Duty::Talking { .. } | Duty::Listening { .. } | Duty::Dialling { .. } => true,
-            Duty::SignedOut
-            | Duty::NotReady { .. }
-            | Duty::Ready { .. }
-            | Duty::Reserved { .. }
-            | Duty::Ringing { .. }
-            | Duty::WrapUp { .. }
-            | Duty::Unreachable { .. } => false,
-        });
+        let engaged = self.seats.get(seat).is_some_and(|s| s.duty.is_on_line());
         if engaged {
             return Err(self.wrong_seat_state(seat, hint));
         }

@@ -153,16 +153,7 @@ impl Switch {
     }
 
     pub(super) fn phone_died(&mut self, id: &SeatId) {
-        let in_call = self.seats.get(id).is_some_and(|s| match &s.duty {
-            Duty::Talking { .. } | Duty::Listening { .. } | Duty::Dialling { .. } => true,
-            Duty::SignedOut
-            | Duty::NotReady { .. }
-            | Duty::Ready { .. }
-            | Duty::Reserved { .. }
-            | Duty::Ringing { .. }
-            | Duty::WrapUp { .. }
-            | Duty::Unreachable { .. } => false,
-        });
+        let in_call = self.seats.get(id).is_some_and(|s| s.duty.is_on_line());
         if in_call {
             // The dialog's own probes decide whether the call is lost.
             return self.misfit("seat.unreachable_in_call");

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use firstring::call::{
-    AnswerPolicy, Arrival, Cause, DialogState, Ingress, LegCommand, LegEvent, Target,
-};
+use firstring::call::{AnswerPolicy, Cause, LegCommand, LegEvent, Target};
 use firstring::id::{CallId, LegId, QueueId, SeatId, TrunkId};
+use firstring::sim::arrival;
 use firstring::store::journal::{Entry, Journal, JournalOptions};
 use firstring::switch::{
     CallBackRules, Centre, Effect, Input, InputKind, Policy, QueuePolicy, SeatLink, SeatPolicy,
@@ -137,23 +136,12 @@ impl Centre1 {
         let leg = LegId(Uuid::from_u128(n + (1 << 64)));
         self.legs.insert(n, leg);
         self.feed(InputKind::Arrived {
-            arrival: Box::new(Arrival {
-                call: CallId(Uuid::from_u128(n)),
+            arrival: Box::new(arrival(
+                CallId(Uuid::from_u128(n)),
                 leg,
-                ingress: Ingress::Trunk(TrunkId::from("ct")),
-                invite_key: leg.to_string(),
-                called: String::from("120"),
-                caller: format!("138{n:08}"),
-                caller_name: None,
-                anonymous: false,
-                access_network: Vec::new(),
-                geolocation: Vec::new(),
-                pidf: Vec::new(),
-                diverted_from: Vec::new(),
-                source: String::from("192.0.2.1:5060"),
-                dialog: DialogState(serde_json::Value::Null),
-                refused_capacity: false,
-            }),
+                TrunkId::from("ct"),
+                format!("138{n:08}"),
+            )),
         });
     }
 

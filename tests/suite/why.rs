@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use firstring::call::{
-    AnswerPolicy, Arrival, Cause, DialogState, Ingress, LegCommand, LegEvent, Target,
-};
+use firstring::call::{AnswerPolicy, Arrival, Cause, Ingress, LegCommand, LegEvent, Target};
 use firstring::call_record::{What, Why, WhySeat};
 use firstring::id::{CallId, CommandId, LegId, QueueId, SeatId, TrunkId};
+use firstring::sim::arrival;
 use firstring::switch::{
     Actor, Behind, CallBackRules, Centre, Command, Effect, Event, Held, Input, InputKind, Policy,
     QueuePolicy, Rule, SeatLink, SeatPolicy, SeatRole, Strategy, Switch, Timers, TrunkPolicy,
@@ -138,21 +137,8 @@ impl Bench {
         let call = CallId(Uuid::from_u128(self.made));
         let leg = LegId(Uuid::from_u128(self.made + 1_000));
         let arrival = Arrival {
-            call,
-            leg,
             ingress,
-            invite_key: leg.to_string(),
-            called: String::from("120"),
-            caller: number.to_owned(),
-            caller_name: None,
-            anonymous: false,
-            access_network: Vec::new(),
-            geolocation: Vec::new(),
-            pidf: Vec::new(),
-            diverted_from: Vec::new(),
-            source: String::from("192.0.2.1:5060"),
-            dialog: DialogState(serde_json::Value::Null),
-            refused_capacity: false,
+            ..arrival(call, leg, TrunkId::from("ct"), number.to_owned())
         };
         self.feed(InputKind::Arrived {
             arrival: Box::new(arrival),
