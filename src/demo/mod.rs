@@ -10,7 +10,7 @@ mod people;
 mod phones;
 mod world;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -115,14 +115,15 @@ pub async fn told_to_end() {
 /// The surroundings first: the engine's configuration names them.
 async fn start(centre: &mut Centre, options: &Options) -> Result<(World, Engine), DemoError> {
     let any_port = options.port == 0;
-    centre.api = free_address(LOOPBACK, options.port)?;
+    let mut addresses = Addresses::default();
+    centre.api = addresses.take(LOOPBACK, options.port)?;
     if options.host.is_some() {
         phones::accounts(centre);
     }
     say("starting the modules, two carriers and their callers");
-    let world = World::start(centre, if any_port { 0 } else { 5060 }).await?;
+    let world = World::start(centre, &mut addresses, if any_port { 0 } else { 5060 }).await?;
     if let Some(host) = options.host {
-        phones::open_to(host, any_port, centre)?;
+        phones::open_to(host, any_port, centre, &mut addresses)?;
     }
     // A practice centre does not make people wait for wrap-up.
     let wrap_up_ms = if options.once { 1000 } else { 4000 };
@@ -140,6 +141,7 @@ async fn start(centre: &mut Centre, options: &Options) -> Result<(World, Engine)
         )
     })?;
     say("starting the engine: database, journal, prompts, media, SIP, page");
+    drop(addresses);
     Ok((world, engine::start(config).await?))
 }
 
@@ -190,17 +192,32 @@ async fn play(
     people::live(engine, centre, world, callers, &seats).await
 }
 
-/// An address at `ip`: `port` if it is free for UDP and TCP, else any.
-fn free_address(ip: IpAddr, port: u16) -> Result<SocketAddr, DemoError> {
-    let both = |port: u16| {
-        let tcp = std::net::TcpListener::bind((ip, port))?;
-        let address = tcp.local_addr()?;
-        std::net::UdpSocket::bind(address)?;
+/// Addresses for the engine to listen at, held until it starts: none is given twice or taken by the demo's own helpers.
+#[derive(Default)]
+struct Addresses {
+    held: Vec<(TcpListener, UdpSocket)>,
+}
+
+impl Addresses {
+    /// How often the kernel may give a TCP port that is taken for UDP.
+    const TRIES: usize = 20;
+
+    /// An address at `ip`: `port` if it is free for UDP and TCP, else any.
+    fn take(&mut self, ip: IpAddr, port: u16) -> Result<SocketAddr, DemoError> {
+        let both = |port: u16| {
+            let tcp = TcpListener::bind((ip, port))?;
+            let address = tcp.local_addr()?;
+            Ok((address, (tcp, UdpSocket::bind(address)?)))
+        };
+        let mut found = both(port);
+        for _ in 0..Self::TRIES {
+            found = found.or_else(|_| both(0));
+        }
+        let (address, sockets) =
+            found.map_err(|source: std::io::Error| DemoError::Address { ip, source })?;
+        self.held.push(sockets);
         Ok(address)
-    };
-    both(port)
-        .or_else(|_| both(0))
-        .map_err(|source: std::io::Error| DemoError::Address { ip, source })
+    }
 }
 
 #[expect(
@@ -300,4 +317,24 @@ pub async fn ring(
         heard.len() as f64 / 8000.0
     ));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn no_address_is_given_twice_and_each_is_free_when_the_engine_starts() {
+        let mut addresses = Addresses::default();
+        let first = addresses.take(LOOPBACK, 0).unwrap();
+        let mut given = BTreeSet::from([first]);
+        for _ in 0..50 {
+            assert!(given.insert(addresses.take(LOOPBACK, first.port()).unwrap()));
+        }
+        drop(addresses);
+        TcpListener::bind(first).unwrap();
+        UdpSocket::bind(first).unwrap();
+    }
 }

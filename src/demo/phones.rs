@@ -13,7 +13,7 @@ use qrcode::render::{svg, unicode::Dense1x2};
 use qrcode::{EcLevel, QrCode};
 
 use super::world::World;
-use super::{DemoError, free_address, people, say};
+use super::{Addresses, DemoError, people, say};
 use crate::engine::Engine;
 use crate::sim::centre::Centre;
 
@@ -47,18 +47,20 @@ pub(super) fn accounts(centre: &mut Centre) {
 
 /// Listeners at `host` for real phones: UDP, TCP and, with a certificate of a throw-away CA, TLS. They have their usual ports when
 /// these are free, and any when the demo was told to take any.
-pub(super) fn open_to(host: IpAddr, any_port: bool, centre: &mut Centre) -> Result<(), DemoError> {
+pub(super) fn open_to(
+    host: IpAddr,
+    any_port: bool,
+    centre: &mut Centre,
+    addresses: &mut Addresses,
+) -> Result<(), DemoError> {
     let wanted = |port| if any_port { 0 } else { port };
-    let mut sip = free_address(host, wanted(5060))?;
-    if centre.listeners.iter().any(|(_, _, taken)| *taken == sip) {
-        sip = free_address(host, 0)?;
-    }
+    let sip = addresses.take(host, wanted(5060))?;
     centre.listeners.push(("network".to_owned(), "udp", sip));
     centre
         .listeners
         .push(("network-tcp".to_owned(), "tcp", sip));
     let [certificate, key] = certificate(host, centre)?;
-    let tls = free_address(host, wanted(5061))?;
+    let tls = addresses.take(host, wanted(5061))?;
     centre.more.push_str(&format!(
         "\n[sip.listeners.network-tls]\ntransport = \"tls\"\nbind = \"{tls}\"\ncertificate = \"{}\"\nkey = \"{}\"\n",
         certificate.display(),
@@ -121,7 +123,11 @@ pub(super) async fn invite(
             .ok_or_else(|| DemoError::Config(format!("no listener {name}")))
     };
     let (plain, tls) = (bound("network")?, bound("network-tls")?);
-    let listener = tokio::net::TcpListener::bind(free_address(host, port)?).await?;
+    let page = match tokio::net::TcpListener::bind((host, port)).await {
+        Err(_) => tokio::net::TcpListener::bind((host, 0)).await,
+        found => found,
+    };
+    let listener = page.map_err(|source| DemoError::Address { ip: host, source })?;
     let key = uuid::Uuid::new_v4().simple().to_string();
     let base = format!("http://{}/{key}", listener.local_addr()?);
     let mut files = BTreeMap::from([(

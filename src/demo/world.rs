@@ -37,7 +37,11 @@ pub(super) struct World {
 
 impl World {
     /// Start it, and write into `centre` how it is reached. `sip` is the engine's port, if it is free.
-    pub(super) async fn start(centre: &mut Centre, sip: u16) -> Result<Self, DemoError> {
+    pub(super) async fn start(
+        centre: &mut Centre,
+        addresses: &mut super::Addresses,
+        sip: u16,
+    ) -> Result<Self, DemoError> {
         let mut world = Self {
             modules: Vec::new(),
             tasks: Vec::new(),
@@ -50,7 +54,7 @@ impl World {
                 .push((kind.to_owned(), format!("http://{address}/hook")));
             world.modules.push((kind, address, child));
         }
-        let sip = super::free_address(super::LOOPBACK, sip)?;
+        let sip = addresses.take(super::LOOPBACK, sip)?;
         centre.listeners = vec![("udp".to_owned(), "udp", sip)];
         for (order, (id, ip, profile)) in (1..).zip(CARRIERS) {
             let ip = IpAddr::from(ip);
