@@ -456,7 +456,7 @@ impl Checker {
     ) -> Verdict {
         let input = &as_commanded(input, events);
         self.check_ended_by_right(input, events, effects)?;
-        self.routes.asked.clear();
+        self.routes.begin();
         let changed = matches!(
             input.kind,
             InputKind::Started { .. } | InputKind::PolicyChanged { .. }
@@ -555,7 +555,7 @@ impl Checker {
             self.routes.crew.insert(call);
         }
         self.routes.take_order(call, &event.kind);
-        self.routes.note_asked(event);
+        self.routes.note_offer(event);
         self.routes.take(event, Some(received_at), reopened);
         self.take_call_event(call, event)
     }

@@ -70,6 +70,8 @@ pub(super) struct Routes {
     left: BTreeMap<CallId, (SeatId, i64)>,
     /// Seats that were asked by name in this step.
     pub(super) asked: Vec<(CallId, SeatId)>,
+    /// What the list had when a seat was chosen in this step: the last `entered`.
+    chosen_from: BTreeMap<(CallId, SeatId), u64>,
     /// A dispatcher was at work after the last events.
     dispatcher_serves: bool,
 }
@@ -85,17 +87,31 @@ impl Routes {
         }
     }
 
-    /// A person named the seat.
-    pub(super) fn note_asked(&mut self, event: &Event) {
+    /// A step begins: nothing is chosen in it.
+    pub(super) fn begin(&mut self) {
+        self.asked.clear();
+        self.chosen_from.clear();
+    }
+
+    pub(super) fn note_offer(&mut self, event: &Event) {
         if let EventKind::OfferDecided {
-            rule: Rule::Asked,
+            rule,
             chosen: Some(seat),
             ..
         } = &event.kind
             && let Some(call) = event.call
         {
-            self.asked.push((call, seat.clone()));
+            self.chosen_from.insert((call, seat.clone()), self.entered);
+            if *rule == Rule::Asked {
+                self.asked.push((call, seat.clone()));
+            }
         }
+    }
+
+    /// Whether the place was in the list when `seat` was chosen for `call`: who comes back later in the same step was not passed over.
+    pub(super) fn was_there(&self, place: &Place, call: CallId, seat: &SeatId) -> bool {
+        let chosen_from = self.chosen_from.get(&(call, seat.clone()));
+        chosen_from.is_none_or(|last| place.entered <= *last)
     }
 
     pub(super) fn take(&mut self, event: &Event, received_at: Option<Timestamp>, reopened: bool) {

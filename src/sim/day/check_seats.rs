@@ -53,6 +53,7 @@ impl Checker {
         }
         let order = self.routes.order(self.now);
         let before = order.iter().take_while(|p| beside || p.call != call);
+        let before = before.filter(|p| self.routes.was_there(p, call, seat));
         for place in before {
             if self.rung_seat(place.call).is_none() && self.may_take(seat, place.call) {
                 let of = place.call;
