@@ -21,6 +21,8 @@ pub(super) struct Crews {
     had: BTreeMap<CallId, SeatId>,
     /// Calls that waited and are being joined to another.
     joining: BTreeSet<CallId>,
+    /// Who calls, by call; absent when the number is withheld.
+    numbers: BTreeMap<CallId, String>,
     /// Calls of crews that must be known before they wait, and their incidents' calls.
     due: BTreeMap<CallId, CallId>,
     /// Calls of crews.
@@ -45,6 +47,13 @@ impl Crews {
             .collect();
         sent.sort();
         sent.last().map(|(_, call)| *call)
+    }
+
+    /// A call comes, also again after a restart: a crew that was named meanwhile counts.
+    fn comes(&mut self, call: CallId, now: Timestamp) {
+        let number = self.numbers.get(&call).filter(|_| !self.is_crew(call));
+        let sent = number.and_then(|number| self.sent_for(number, now));
+        self.due.extend(sent.map(|of| (call, of)));
     }
 
     pub(super) fn take(&mut self, event: &Event) -> Verdict {
@@ -90,9 +99,11 @@ impl Crews {
             arrival, caller, ..
         } = &event.kind
         {
-            let number = caller.e164.as_deref().filter(|_| !arrival.anonymous);
-            let sent = number.and_then(|number| self.sent_for(number, event.at));
-            self.due.extend(sent.map(|of| (call, of)));
+            let number = caller.e164.clone().filter(|_| !arrival.anonymous);
+            self.numbers.extend(number.map(|number| (call, number)));
+            self.comes(call, event.at);
+        } else if let EventKind::CallReopened { .. } = &event.kind {
+            self.comes(call, event.at);
         } else if let EventKind::CrewCalled { of, .. } = &event.kind {
             if self.due.remove(&call) != Some(*of) {
                 return Err((4, format!("call {call} is no crew's of {of}")));
@@ -111,7 +122,9 @@ impl Crews {
             ..
         } = &event.kind
         {
-            let free_choice = !matches!(rule, Rule::Ordered | Rule::Asked | Rule::Spare);
+            // A seat that is back after its line was lost had this very call.
+            let free_choice =
+                !matches!(rule, Rule::Ordered | Rule::Asked | Rule::Spare | Rule::Back);
             if free_choice && self.is_crew(call) {
                 self.chosen.push((call, seat.clone()));
             }
