@@ -1,4 +1,4 @@
-//! Who asks: bearer tokens with roles, and the one-time link that a browser turns into a session cookie.
+//! Who asks: bearer tokens with roles, and what a browser turns into a session cookie: its person's token, or a one-time link.
 //! Only SHA-256 of secrets is held; comparisons take constant time.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::App;
-use super::problem::{Asked, Problem};
+use super::problem::{Asked, Body, Problem};
 use crate::clock::Clock;
 use crate::config::checked::Token;
 use crate::id::{DestinationId, SeatId};
@@ -37,7 +37,7 @@ pub struct Caller {
     pub name: String,
     pub role: Role,
     pub seat: Option<SeatId>,
-    /// SHA-256 of the token shown; none for a session.
+    /// SHA-256 of the token shown, also of the one that opened a session; none for a one-time link.
     token: Option<[u8; 32]>,
 }
 
@@ -51,6 +51,14 @@ impl Caller {
             seat,
             token: None,
         }
+    }
+
+    /// The token that this caller came with is still his.
+    fn is_admitted(&self, tokens: &[Token]) -> bool {
+        tokens.iter().any(|token| {
+            Some(token.sha256) == self.token
+                && (&token.name, token.role, &token.seat) == (&self.name, self.role, &self.seat)
+        })
     }
 
     /// The actor of commands that this caller gives.
@@ -134,21 +142,16 @@ impl Gatekeeper {
         self.tokens.send_replace(tokens);
     }
 
-    /// Ends when the token that `caller` came with is taken back; never for a session.
+    /// Ends when the token that `caller` came with is taken back; never for a one-time link.
     pub(super) fn revoked(&self, caller: &Caller) -> impl Future<Output = ()> + Send + use<> {
         let mut tokens = self.tokens.subscribe();
         let caller = caller.clone();
         async move {
-            let Some(hash) = caller.token else {
+            if caller.token.is_none() {
                 return std::future::pending().await;
-            };
-            let is_his = |token: &Token| {
-                token.sha256 == hash
-                    && (&token.name, token.role, &token.seat)
-                        == (&caller.name, caller.role, &caller.seat)
-            };
+            }
             // A gatekeeper that is gone admits nobody either.
-            drop(tokens.wait_for(|tokens| !tokens.iter().any(is_his)).await);
+            drop(tokens.wait_for(|tokens| !caller.is_admitted(tokens)).await);
         }
     }
 
@@ -165,8 +168,13 @@ impl Gatekeeper {
     }
 
     fn redeem(&self, secret: &str) -> Option<String> {
+        let caller = self.sessions().links.remove(&hash(secret))?;
+        Some(self.open_session(caller))
+    }
+
+    /// The cookie of a new session.
+    fn open_session(&self, caller: Caller) -> String {
         let mut sessions = self.sessions();
-        let caller = sessions.links.remove(&hash(secret))?;
         let cookie = fresh_secret();
         if sessions.open.len() >= SESSIONS_MAX
             && let Some(oldest) = sessions
@@ -180,7 +188,13 @@ impl Gatekeeper {
         sessions
             .open
             .insert(hash(&cookie), (Clock::process().now(), caller));
-        Some(cookie)
+        cookie
+    }
+
+    fn close_session(&self, headers: &HeaderMap) {
+        if let Some(cookie) = session_cookie(headers) {
+            self.sessions().open.remove(&hash(cookie));
+        }
     }
 
     fn by_token(&self, secret: &str) -> Option<Caller> {
@@ -203,7 +217,11 @@ impl Gatekeeper {
     fn by_cookie(&self, cookie: &str) -> Option<Caller> {
         let now = Clock::process().now();
         let mut sessions = self.sessions();
-        sessions.open.retain(|_, (at, _)| *at + SESSION > now);
+        let tokens = self.tokens.borrow();
+        let stands = |at: Timestamp, caller: &Caller| {
+            at + SESSION > now && (caller.token.is_none() || caller.is_admitted(&tokens))
+        };
+        sessions.open.retain(|_, (at, caller)| stands(*at, caller));
         sessions
             .open
             .get(&hash(cookie))
@@ -216,12 +234,7 @@ impl Gatekeeper {
         {
             return self.by_token(bearer.trim());
         }
-        let cookies = text(headers, header::COOKIE)?;
-        let session = cookies
-            .split(';')
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(name, _)| *name == COOKIE)?;
-        self.by_cookie(session.1)
+        self.by_cookie(session_cookie(headers)?)
     }
 
     fn sessions(&self) -> std::sync::MutexGuard<'_, Sessions> {
@@ -231,6 +244,15 @@ impl Gatekeeper {
 
 fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn session_cookie(headers: &HeaderMap) -> Option<&str> {
+    let cookies = text(headers, header::COOKIE)?;
+    let pairs = cookies.split(';');
+    let mut named = pairs.filter_map(|pair| pair.trim().split_once('='));
+    named
+        .find(|(name, _)| *name == COOKIE)
+        .map(|(_, value)| value)
 }
 
 fn hash(secret: &str) -> [u8; 32] {
@@ -252,15 +274,22 @@ impl FromRequestParts<Arc<App>> for Caller {
             .ok_or_else(Problem::unauthenticated)?;
         let changes = !matches!(parts.method.as_str(), "GET" | "HEAD");
         let by_cookie = !parts.headers.contains_key(header::AUTHORIZATION);
-        if changes && by_cookie && crosses_sites(&parts.headers) {
-            return Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "cross_site",
-                "commands are taken from our own pages or with a bearer token",
-            ));
+        if changes && by_cookie {
+            from_own_page(&parts.headers)?;
         }
         Ok(caller)
     }
+}
+
+fn from_own_page(headers: &HeaderMap) -> Result<(), Problem> {
+    if crosses_sites(headers) {
+        return Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "cross_site",
+            "commands are taken from our own pages or with a bearer token",
+        ));
+    }
+    Ok(())
 }
 
 /// A browser tells where a request comes from; a command from a foreign page is refused (CSRF).
@@ -293,10 +322,54 @@ pub(super) async fn login(State(app): State<Arc<App>>, Asked(link): Asked<Link>)
         )
         .into_response();
     };
+    with_cookie(&app, &cookie, Redirect::to("/").into_response())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SignIn {
+    token: String,
+}
+
+/// `POST /login`: a person's token becomes a session cookie, so that no page keeps the token. The session ends with the token.
+pub(super) async fn sign_in(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Body(body): Body<SignIn>,
+) -> Result<Response, Problem> {
+    from_own_page(&headers)?;
+    let caller = app.gatekeeper.by_token(body?.token.trim()).ok_or_else(|| {
+        let detail = "no such token; ask who runs this centre for yours (`[api.tokens.*]` of the configuration)";
+        Problem::new(StatusCode::UNAUTHORIZED, "token_unknown", detail)
+    })?;
+    let cookie = app.gatekeeper.open_session(caller);
+    Ok(with_cookie(
+        &app,
+        &cookie,
+        StatusCode::NO_CONTENT.into_response(),
+    ))
+}
+
+/// `POST /logout`: the session of this browser ends.
+pub(super) async fn sign_out(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    from_own_page(&headers)?;
+    app.gatekeeper.close_session(&headers);
+    Ok(with_cookie(
+        &app,
+        "",
+        StatusCode::NO_CONTENT.into_response(),
+    ))
+}
+
+/// Hands `cookie` to the browser until that is closed; an empty one takes the old one away.
+fn with_cookie(app: &App, cookie: &str, mut response: Response) -> Response {
     let secure = if app.secure { "; Secure" } else { "" };
-    let mut response = Redirect::to("/").into_response();
+    let gone = if cookie.is_empty() { "; Max-Age=0" } else { "" };
     if let Ok(value) = HeaderValue::from_str(&format!(
-        "{COOKIE}={cookie}; HttpOnly; SameSite=Strict; Path=/{secure}"
+        "{COOKIE}={cookie}; HttpOnly; SameSite=Strict; Path=/{gone}{secure}"
     )) {
         response.headers_mut().insert(header::SET_COOKIE, value);
     }

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -180,7 +180,7 @@ pub fn openapi() -> Value {
     let mut document = serde_json::to_value(document).unwrap_or_default();
     document["components"]["securitySchemes"] = json!({
         "token": { "type": "http", "scheme": "bearer", "description": "A token of the configuration, `Authorization: Bearer <secret>`" },
-        "session": { "type": "apiKey", "in": "cookie", "name": auth::COOKIE, "description": "What a one-time link becomes in a browser" },
+        "session": { "type": "apiKey", "in": "cookie", "name": auth::COOKIE, "description": "What a token (`POST /login`) or a one-time link becomes in a browser" },
     });
     let Some(paths) = document["paths"].as_object_mut() else {
         return document;
@@ -268,7 +268,8 @@ pub fn app(app: Arc<App>) -> Router {
                 async move { Json(Value::clone(&document)) }
             }),
         )
-        .route("/login", get(auth::login))
+        .route("/login", get(auth::login).post(auth::sign_in))
+        .route("/logout", post(auth::sign_out))
         .merge(testing::routes())
         .fallback(elsewhere)
         .method_not_allowed_fallback(wrong_method)

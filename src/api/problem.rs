@@ -54,7 +54,7 @@ impl Problem {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "unauthenticated",
-            "send `Authorization: Bearer <token>`, or open the one-time link printed at start",
+            "send `Authorization: Bearer <token>`, or sign in on the page with it",
         )
     }
 

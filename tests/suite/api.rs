@@ -10,6 +10,7 @@ mod marks;
 mod matrix;
 mod recordings;
 mod refusals;
+mod sign_in;
 mod spoken;
 mod streams;
 mod why;

@@ -1,6 +1,6 @@
 // The live page: calls, seats, call-backs, and the commands that the signed-in person may give.
 import { speakAlarms } from '/alarm.js';
-import { $, api, ask, asking, button, checkAsked, el, rows, setClock, tag, tell, tick, timer } from '/parts.js';
+import { $, api, ask, asking, askToken, button, checkAsked, el, logOut, rows, setClock, tag, tell, tick, timer } from '/parts.js';
 import { refreshCaller } from '/caller.js';
 import { drawCounters } from '/counters.js';
 import { drawDuty, handlingTags, refreshDuty, stepsButton } from '/duty.js';
@@ -12,7 +12,7 @@ import { assistance, hearing, orders, partyName, queueListening, supervision } f
 import { other, swap, t } from '/text.js';
 import { whyCall, whySeat } from '/why.js';
 
-let view = null, me = { role: 'seat', seat: null };
+let view = null, me = { role: 'seat', seat: null }, known = false;
 const leads = () => me.role === 'supervisor' || me.role === 'admin';
 const mine = (c) => leads() || (me.seat && c.seat === me.seat);
 const open = (call) => () => view.calls.some((c) => c.call === call);
@@ -128,7 +128,8 @@ const callBackRow = (b) => el('div', { className: 'row' }, timer(b.due_at, 60, 1
 function draw() {
   for (const e of document.querySelectorAll('[data-t]')) e.textContent = t()[e.dataset.t];
   $('language').textContent = other();
-  $('me').textContent = [t().role[me.role], me.seat].filter(Boolean).join(' ');
+  $('me').textContent = known ? [t().role[me.role], me.seat].filter(Boolean).join(' ') : '';
+  $('session').textContent = known ? t().log_out : t().log_in;
   if (!view) return;
   $('counters').replaceChildren(...Object.entries(t().counters).filter(([key]) => key !== 'refused' || view.refused).map(([key, word]) => el('span', { className: (key === 'lost' || key === 'refused') && view[key] ? 'hot' : '' }, word, el('b', { textContent: view[key] }))));
   drawCounters(view.counters);
@@ -155,9 +156,9 @@ function live() {
   const source = new EventSource('/api/v1/live');
   const link = (up) => { $('link').textContent = up ? t().up : t().down; $('link').classList.toggle('down', !up); };
   source.onmessage = (m) => { view = JSON.parse(m.data); setClock(view.at_now); link(true); draw(); refreshCaller(view, me.seat); speakAlarms(view, me, leads()); refreshMarks(view, leads()); refreshDuty(view, leads(), me.seat); refreshGroups(view, leads(), me.seat); };
-  source.onerror = () => { link(false); if (source.readyState === EventSource.CLOSED) setTimeout(() => { source.close(); live(); }, 2000); };
+  source.onerror = () => { link(false); if (source.readyState === EventSource.CLOSED) setTimeout(() => { source.close(); begin(); }, 2000); };
 }
-function changeLanguage() { swap(); if (view) $('link').textContent = t().up; draw(); redraw(); if (view) refreshCaller(view, me.seat); }
+function changeLanguage() { swap(); if (view) $('link').textContent = t().up; draw(); if (known) redraw(); if (view) refreshCaller(view, me.seat); }
 const help = () => ask({ title: t().keys, fields: [{ shown: el('dl', {}, t().key_list.flatMap(([key, what]) => [el('dt', {}, el('kbd', { textContent: key })), el('dd', { textContent: what })])) }] });
 
 document.addEventListener('keydown', (e) => {
@@ -169,8 +170,18 @@ document.addEventListener('keydown', (e) => {
 });
 $('language').onclick = changeLanguage;
 $('keys').onclick = help;
+$('session').onclick = () => (known ? logOut() : askToken());
+/// Who sits here, then what happens: who is not signed in is asked for the token first.
+async function begin() {
+  try { me = await api('GET', '/me'); known = true; } catch (error) {
+    $('session').hidden = false;
+    if (error.status === 401) { known = false; draw(); if (!asking()) askToken(); return; }
+    tell(error.message, true);
+  }
+  $('session').hidden = false;
+  draw(); live(); refresh();
+}
 draw();
-try { me = await api('GET', '/me'); } catch (error) { tell(error.message, true); }
-draw(); live(); refresh();
+await begin();
 setInterval(() => view && refreshGroups(view, leads(), me.seat), 1000);
-setInterval(tick, 100); setInterval(refresh, 1500);
+setInterval(tick, 100); setInterval(() => known && refresh(), 1500);

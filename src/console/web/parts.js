@@ -72,17 +72,21 @@ export function tell(text, bad = false) {
   setTimeout(() => p.remove(), bad ? 9000 : 3000);
 }
 
-/// Ask the API. A refusal is an Error with the server's own words.
-export async function api(method, path, body, headers = {}) {
+/// Ask the server. A refusal is an Error with the server's own words.
+async function send(method, url, body, headers = {}) {
   let r;
   try {
-    r = await fetch(`/api/v1${path}`, { method, headers: body ? { 'content-type': 'application/json', ...headers } : headers, body: body && JSON.stringify(body) });
+    r = await fetch(url, { method, headers: body ? { 'content-type': 'application/json', ...headers } : headers, body: body && JSON.stringify(body) });
   } catch { throw new Error(t().no_server); }
   if (r.ok) return r.status === 204 ? null : r.json();
   const p = await r.json().catch(() => ({ detail: r.statusText }));
-  if (r.status === 401) throw new Error(t().signed_out);
   throw Object.assign(new Error(`${t().problem[p.code] ?? p.code ?? r.status}: ${p.detail}`), { status: r.status });
 }
+/// Ask the API.
+export const api = (method, path, body, headers) => send(method, `/api/v1${path}`, body, headers).catch((error) => { throw error.status === 401 ? Object.assign(new Error(t().signed_out), { status: 401 }) : error; });
+/// The token of a person is shown once and kept by nobody: the browser has a session from then on.
+export const askToken = () => ask({ title: t().log_in, yes: t().log_in, fields: [{ name: 'token', label: t().ask_token, secret: true, max: 4096 }], run: (body) => send('POST', '/login', body).then(() => location.reload()) });
+export const logOut = () => send('POST', '/logout').then(() => location.reload()).catch((error) => tell(error.message, true));
 
 let asked = null;
 /// Ask a person: fields are {name, label, value, choices, optional}. The answer is carried out by `run`; a refusal is shown and can be
@@ -97,7 +101,7 @@ export function ask({ title, fields = [], yes, stop = false, wide = false, alive
   $('ask-no').textContent = run ? t().no : t().ok;
   const inputs = fields.map((f) => f.choices
     ? el('select', { name: f.name }, f.choices.map(([value, text]) => el('option', { value, textContent: text, selected: value === f.value })))
-    : el('input', { name: f.name, value: f.value ?? '', required: !f.optional, autocomplete: 'off', maxLength: f.max ?? 120, inputMode: f.kind ?? 'text' }));
+    : el('input', { name: f.name, value: f.value ?? '', required: !f.optional, autocomplete: f.secret ? 'current-password' : 'off', type: f.secret ? 'password' : 'text', maxLength: f.max ?? 120, inputMode: f.kind ?? 'text' }));
   $('ask-fields').replaceChildren(...fields.map((f, n) => f.shown ?? el('label', {}, f.label, inputs[n])));
   $('ask-no').onclick = () => box.close();
   box.onclose = () => { asked = null; };
