@@ -86,6 +86,7 @@ fn policy(strategy: Strategy, specialists: u128) -> Policy {
         groups: std::sync::Arc::default(),
         forms: Default::default(),
         language: String::from("zh-CN"),
+        self_tests: firstring::switch::SelfTestRules::default(),
         allow_faults: false,
         recording: false,
     }

@@ -94,6 +94,8 @@ pub enum Command {
     Simulate(Simulate),
     /// Bring the database to this version's tables (serve does it by itself)
     Migrate(Migrate),
+    /// 自检呼入: call ourselves over each trunk now and say which step fails, or print a month's report
+    Selftest(SelfTest),
     /// Place one call, as a carrier would, and say what was heard
     Ring(Ring),
 }
@@ -211,9 +213,9 @@ pub struct Module {
     pub token_file: Option<PathBuf>,
 }
 
-/// `firstring seat`
+/// A running server, and who asks it.
 #[derive(Clone, Debug, Args)]
-pub struct SeatPage {
+pub struct Server {
     /// The server
     #[arg(
         long,
@@ -225,6 +227,16 @@ pub struct SeatPage {
     /// File with the API token; without it the token is taken from the variable FIRSTRING_TOKEN
     #[arg(long, env = "FIRSTRING_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// File with certificates (PEM) that are good besides the public ones
+    #[arg(long, value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// `firstring seat`
+#[derive(Clone, Debug, Args)]
+pub struct SeatPage {
+    #[command(flatten)]
+    pub server: Server,
     /// Another seat than the token's own (supervisors and admins)
     #[arg(long, value_name = "SEAT")]
     pub seat: Option<String>,
@@ -234,9 +246,22 @@ pub struct SeatPage {
     /// Print what there is as plain text, and end
     #[arg(long)]
     pub once: bool,
-    /// File with certificates (PEM) that are good besides the public ones
-    #[arg(long, value_name = "FILE")]
-    pub ca_file: Option<PathBuf>,
+}
+
+/// `firstring selftest`
+#[derive(Clone, Debug, Args)]
+pub struct SelfTest {
+    /// These trunks; by default every one that has a number to be called
+    #[arg(value_name = "TRUNK", conflicts_with = "report")]
+    pub trunks: Vec<String>,
+    /// Print the report of a month instead, such as 2026-11; this month by default
+    #[arg(long, value_name = "MONTH", num_args = 0..=1, default_missing_value = "")]
+    pub report: Option<String>,
+    #[command(flatten)]
+    pub server: Server,
+    /// Language of what is printed
+    #[arg(long, default_value = "zh", value_parser = ["zh", "en"])]
+    pub lang: String,
 }
 
 /// `firstring why`
@@ -294,6 +319,7 @@ pub fn run(line: CommandLine) -> ExitCode {
         Command::Module(ModuleCommand::Emr(module)) => run_module(modules::Kind::Emr, &module),
         Command::Simulate(simulate) => simulate::run_simulate(&simulate),
         Command::Seat(page) => run_seat(page),
+        Command::Selftest(test) => run_self_test(test),
         Command::Why(why) => run_why(&why),
         Command::Migrate(migrate) => with_config(&migrate.file, |config, _| run_migrate(config)),
         Command::Ring(ring) => run_ring(&ring),
@@ -441,32 +467,58 @@ fn run_module(kind: modules::Kind, module: &Module) -> u8 {
     }))
 }
 
-fn run_seat(page: SeatPage) -> u8 {
-    let token = match &page.token_file {
+/// The token of a server's client; says what is missing.
+fn token_of(server: &Server) -> Option<String> {
+    let token = match &server.token_file {
         Some(path) => match std::fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) => {
                 eprintln!("{}: {error}", path.display());
-                return USAGE;
+                return None;
             }
         },
         None => std::env::var("FIRSTRING_TOKEN").unwrap_or_default(),
     };
     if token.trim().is_empty() {
         eprintln!("no token: name its file with --token-file, or set FIRSTRING_TOKEN");
-        return USAGE;
+        return None;
     }
+    Some(token.trim().to_owned())
+}
+
+fn language_of(lang: &str) -> terminal::Language {
+    if lang == "en" {
+        terminal::Language::En
+    } else {
+        terminal::Language::Zh
+    }
+}
+
+fn run_seat(page: SeatPage) -> u8 {
+    let Some(token) = token_of(&page.server) else {
+        return USAGE;
+    };
     run_async(terminal::run(terminal::Options {
-        server: page.url,
-        token: token.trim().to_owned(),
+        server: page.server.url,
+        token,
         seat: page.seat,
-        language: if page.lang == "en" {
-            terminal::Language::En
-        } else {
-            terminal::Language::Zh
-        },
+        language: language_of(&page.lang),
         once: page.once,
-        authority: page.ca_file,
+        authority: page.server.ca_file,
+    }))
+}
+
+fn run_self_test(test: SelfTest) -> u8 {
+    let Some(token) = token_of(&test.server) else {
+        return USAGE;
+    };
+    run_async(terminal::self_test(terminal::SelfTestOptions {
+        server: test.server.url,
+        token,
+        language: language_of(&test.lang),
+        trunks: test.trunks,
+        report: test.report,
+        authority: test.server.ca_file,
     }))
 }
 
@@ -566,6 +618,7 @@ mod tests {
             "seat",
             "migrate",
             "ring",
+            "selftest",
         ] {
             assert!(help.contains(part), "{part} is not in the help:\n{help}");
         }
@@ -581,6 +634,10 @@ mod tests {
             "firstring config show --origin",
             "firstring seat --once --lang en --url https://firstring.example --token-file t --seat 801",
             "firstring replay journal",
+            "firstring selftest",
+            "firstring selftest ct cmcc --lang en --token-file t",
+            "firstring selftest --report",
+            "firstring selftest --report 2026-11",
             "firstring module dispatch --database d.db --secret-file s --engine http://127.0.0.1:8120 --token-file t",
             "firstring simulate --seeds 1000",
             "firstring simulate --seed 4711 --trace",

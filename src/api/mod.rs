@@ -19,6 +19,7 @@ mod problem;
 mod prompts;
 mod recordings;
 mod records;
+mod self_tests;
 mod serve;
 mod supervise;
 mod testing;
@@ -249,6 +250,7 @@ fn versioned() -> OpenApiRouter<Arc<App>> {
                 .merge(supervise::routes())
                 .merge(complaint::routes())
                 .merge(handover::routes())
+                .merge(self_tests::routes())
                 .merge(why::routes())
                 .merge(prompts::routes())
                 .merge(live::routes()),

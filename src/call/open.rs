@@ -76,6 +76,9 @@ pub struct Call {
     /// As media was told last.
     pub matrix: Matrix,
     pub phase: Phase,
+    /// One of ours that tests a line: in no statistics, and nobody is called back for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub test: bool,
     /// Absent: it came in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outbound: Option<Outbound>,

@@ -235,6 +235,13 @@ impl CallRecord {
             | EventKind::GroupRetried { .. }
             | EventKind::GroupFailed { .. }
             | EventKind::CommandGiven { .. }
+            | EventKind::SelfTestStarted { .. }
+            | EventKind::SelfTestSuspected { .. }
+            | EventKind::SelfTestRecognised { .. }
+            | EventKind::SelfTestPassed { .. }
+            | EventKind::SelfTestFailed { .. }
+            | EventKind::SelfTestCancelled { .. }
+            | EventKind::SelfTestCleared { .. }
             | EventKind::TrunkUp { .. }
             | EventKind::TrunkDown { .. }
             | EventKind::LegDropped { .. }

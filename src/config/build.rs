@@ -13,7 +13,7 @@ use super::checked::{Config, Database, Recording, Secret, Store};
 use super::disk::{self, Complaint};
 use super::raw::{Origin, Table};
 use super::section::{At, Reader, Section, quoted};
-use super::{build_edge, build_forms, build_menu, build_sip};
+use super::{build_edge, build_forms, build_menu, build_self_test, build_sip};
 use crate::screen::Bounds;
 use crate::switch::{CallBackRules, Centre, Policy, Timers, prompts_played};
 use crate::time::Millis;
@@ -22,6 +22,7 @@ use crate::time::Millis;
 const SECRET_CHARS_MIN: usize = 12;
 
 /// Reads the whole document.
+#[expect(clippy::too_many_lines, reason = "a table: one line per section")]
 pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
     let root = Section::root(reader, table);
     let centre = centre(&root.section("centre"));
@@ -37,7 +38,7 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
     let area_code = centre
         .as_ref()
         .map_or("", |centre| centre.area_code.as_str());
-    let (mut sip, trunks) = build_sip::sip(&root, area_code, &queues);
+    let (mut sip, trunks, tested) = build_sip::sip(&root, area_code, &queues);
     let (shared_numbers, affinity) = build_queues::callers(root.section("callers"), area_code);
     timers.affinity = affinity;
     sip.seats = people.accounts;
@@ -59,6 +60,7 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
     recording.close();
     let store = store(root.section("store"));
     let (destinations, names) = build_edge::destinations(&root);
+    let self_tests = build_self_test::rules(&root, tested, &trunks, &people.seats, &destinations);
     let api = build_edge::api(root.section("api"), &people.seats, &names, &sip.listeners);
     let enrich = build_edge::enrich(root.section("enrich"));
     root.close();
@@ -77,6 +79,7 @@ pub(super) fn config(reader: &Reader, table: &Table) -> Option<Config> {
             relief,
             desks: people.desks,
             groups,
+            self_tests,
             forms: forms.into(),
             language,
             allow_faults,

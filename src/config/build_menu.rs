@@ -128,7 +128,7 @@ fn menu_file(main: &Reader, file: &Path, around: &Around<'_>, menus: &Menus) -> 
 fn menu(name: &str, section: Section<'_>, around: &Around<'_>, menus: &Menus) -> Option<Written> {
     let called = called(&section, around, menus);
     let trunks = trunks(&section, around);
-    let hours = hours(&section);
+    let hours = hours(&section, "hours");
     if called.is_empty() && trunks.is_empty() {
         section.reader.warn(
             &section.origin,
@@ -213,8 +213,8 @@ fn trunks(section: &Section<'_>, around: &Around<'_>) -> Vec<TrunkId> {
 }
 
 /// `18:00-08:00`, local time.
-fn hours(section: &Section<'_>) -> Option<Hours> {
-    let text = section.text("hours")?;
+pub(super) fn hours(section: &Section<'_>, name: &str) -> Option<Hours> {
+    let text = section.text(name)?;
     let minute = |text: &str| -> Option<u16> {
         let (hour, minute) = text.trim().split_once(':')?;
         let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::build::{check_area_code, complain, shipped};
 use super::build_edge::{clash, tls};
 use super::build_queues::{self, Queues};
+use super::build_self_test::{self, Numbers};
 use super::checked::{Cidr, Media, Sip, SipListener, TlsTrust, Transport, Trunk};
 use super::disk;
 use super::raw::Origin;
@@ -24,7 +25,11 @@ const EPHEMERAL_FIRST: i64 = 32_768;
 type Policies = BTreeMap<TrunkId, TrunkPolicy>;
 
 /// `[sip]` and `[trunks.*]`; the seats are filled in by the caller.
-pub(super) fn sip(root: &Section<'_>, area_code: &str, queues: &Queues) -> (Sip, Policies) {
+pub(super) fn sip(
+    root: &Section<'_>,
+    area_code: &str,
+    queues: &Queues,
+) -> (Sip, Policies, Numbers) {
     let section = root.section("sip");
     let realm = section.text_or("realm", "firstring");
     let digests = digests(&section);
@@ -33,7 +38,7 @@ pub(super) fn sip(root: &Section<'_>, area_code: &str, queues: &Queues) -> (Sip,
     let profiles = profiles(&section);
     let listeners = listeners(&section);
     section.close();
-    let (trunks, policies) = trunks(root, area_code, queues, &listeners, &profiles);
+    let (trunks, policies, tested) = trunks(root, area_code, queues, &listeners, &profiles);
     let sip = Sip {
         listeners: listeners
             .into_iter()
@@ -47,7 +52,7 @@ pub(super) fn sip(root: &Section<'_>, area_code: &str, queues: &Queues) -> (Sip,
         options_every: Duration::from_secs(u64::try_from(options_every.value).unwrap_or(30)),
         profiles,
     };
-    (sip, policies)
+    (sip, policies, tested)
 }
 
 /// MD5 alone by default: every phone knows it, and some give up when they are offered SHA-256 beside it.
@@ -224,13 +229,15 @@ fn trunks(
     queues: &Queues,
     listeners: &[At<SipListener>],
     profiles: &BTreeMap<String, Profile>,
-) -> (Vec<Trunk>, Policies) {
+) -> (Vec<Trunk>, Policies, Numbers) {
     let mut all = Vec::new();
+    let mut tested = Numbers::new();
     let mut policies = Policies::new();
     let mut ranges: Vec<(At<Cidr>, String)> = Vec::new();
     for (name, section) in root.named("trunks") {
         let sources = sources(&section, &name, &mut ranges);
         let policy = trunk_policy(&section, area_code, queues);
+        let number = build_self_test::number(&section, &policy);
         let profile = profile(&section, profiles);
         let trunk = trunk_way(&section, listeners);
         if policy.outbound.is_some() && !section.has("remote") {
@@ -242,6 +249,7 @@ fn trunks(
         }
         section.close();
         let id = TrunkId(name);
+        tested.extend(number.map(|number| (id.clone(), number)));
         policies.insert(id.clone(), policy);
         if let (Some((listener, transport, remote)), Some(profile)) = (trunk, profile) {
             all.push(Trunk {
@@ -262,7 +270,7 @@ fn trunks(
             "write [trunks.NAME] with sources, remote and profile, as in firstring.example.toml",
         );
     }
-    (all, policies)
+    (all, policies, tested)
 }
 
 fn sources(section: &Section<'_>, name: &str, seen: &mut Vec<(At<Cidr>, String)>) -> Vec<Cidr> {

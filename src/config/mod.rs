@@ -16,6 +16,7 @@ mod build_menu;
 mod build_queues;
 mod build_relief;
 mod build_seats;
+mod build_self_test;
 mod build_sip;
 pub mod checked;
 mod disk;

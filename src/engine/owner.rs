@@ -424,6 +424,7 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
             | Command::LiftHold { .. }
             | Command::HandOver { .. }
             | Command::TakeOverShift { .. }
+            | Command::SelfTest { .. }
             | Command::SeatNotReady { .. }
             | Command::CallBackNow { .. }
             | Command::SignIn { .. }

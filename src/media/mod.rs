@@ -25,6 +25,7 @@ pub mod source;
 pub mod stats;
 pub mod tap;
 pub mod tone;
+pub mod touch;
 pub mod track;
 pub mod wav;
 mod worker;

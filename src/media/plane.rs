@@ -222,6 +222,11 @@ impl Plane {
                     inner.order(place.worker, Order::StarCodes { leg });
                 }
             }
+            MediaCommand::Hear { leg } => {
+                if let Some(place) = directory.place_of(leg) {
+                    inner.order(place.worker, Order::Hear { leg });
+                }
+            }
             MediaCommand::Move { leg, to } => inner.move_leg(&mut directory, leg, to),
             MediaCommand::Join { host } => {
                 directory.note_command(host);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::player::{Clip, Item};
-use super::tone;
+use super::{tone, touch};
 use crate::id::PromptId;
 use crate::switch::Sound;
 
@@ -164,6 +164,10 @@ impl Prompts {
                 Sound::Entry => &self.entry,
                 Sound::Music => &self.music,
                 Sound::Soft => &self.soft,
+                Sound::Keys(digits) => {
+                    items.push(Item::Clip(Arc::new(Clip::new(&touch::keys(digits)))));
+                    continue;
+                }
                 Sound::Silence(ms) => {
                     let samples = usize::try_from(*ms).unwrap_or(0).saturating_mul(8);
                     items.push(Item::Silence(samples.min(SAMPLES_MAX)));

@@ -81,6 +81,7 @@ fn plain_policy(name: &str, seats: usize) -> Policy {
         groups: Default::default(),
         forms: Default::default(),
         language: String::from("zh-CN"),
+        self_tests: crate::switch::SelfTestRules::default(),
         allow_faults: false,
         recording: false,
     }

@@ -76,7 +76,14 @@ impl Switch {
             Some(call) => self.reopen(call, arrival),
             None => {
                 self.remember_invite(&arrival.invite_key, arrival.call);
+                let ours = self.may_be_our_test(arrival);
                 self.open(arrival, self.capture_asked());
+                if ours {
+                    self.perhaps_our_test(arrival);
+                } else {
+                    self.screen_arrival(arrival.call);
+                    self.called_on(arrival);
+                }
                 self.accept(arrival, false);
             }
         }
@@ -141,10 +148,13 @@ impl Switch {
         self.crew_arrived(call);
         // One who comes back after a crash has been here long enough: his old place in the queue.
         let is_new = self.calls.get(&call).is_some_and(|c| c.earlier.is_empty());
-        let way = is_new.then(|| self.way_into_menu(arrival)).flatten();
+        let held = self.is_held_for_test(call);
+        let asks = is_new && !held;
+        let way = asks.then(|| self.way_into_menu(arrival)).flatten();
         let answer = match way {
             // Keys are heard in an answered call only.
             Some(_) => AnswerPolicy::AtOnce,
+            None if held => AnswerPolicy::AtOnce,
             None => self.answer_policy(&arrival.ingress),
         };
         match answer {
@@ -191,6 +201,7 @@ impl Switch {
     fn refuse(&mut self, arrival: &Arrival) {
         let call = arrival.call;
         self.open(arrival, Capture::None);
+        self.screen_arrival(call);
         if let Some(open) = self.call_mut(call) {
             open.legs.clear();
             open.caller_leg = None;
@@ -253,6 +264,7 @@ impl Switch {
             losing: Vec::new(),
             matrix: Matrix::silent(),
             phase: Phase::Unanswered(Unanswered::entered(self.now)),
+            test: false,
             outbound: None,
         };
         self.calls.insert(arrival.call, call);
@@ -267,7 +279,6 @@ impl Switch {
                 channel,
             },
         );
-        self.screen_arrival(arrival.call);
     }
 
     /// Puts a call into the queue and arms what a waiting caller is owed.

@@ -599,7 +599,10 @@ impl Switch {
                     self.code_told(leg);
                 }
             }
-            MediaEvent::RtpStarted | MediaEvent::Digit { .. } | MediaEvent::RtpLost { .. } => {}
+            MediaEvent::RtpStarted
+            | MediaEvent::Digit { .. }
+            | MediaEvent::Tone { .. }
+            | MediaEvent::RtpLost { .. } => {}
         }
     }
 

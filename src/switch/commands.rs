@@ -86,6 +86,7 @@ impl Switch {
             Command::LiftHold { complaint } => self.lift_hold(by, *complaint),
             Command::HandOver { to, note } => self.hand_over(by, to, note),
             Command::TakeOverShift { handover } => self.take_over_shift(by, *handover),
+            Command::SelfTest { trunk } => self.self_test_now(by, trunk),
             Command::PlantPanic { call } => self.plant_panic(by, *call),
         }
     }
@@ -152,6 +153,7 @@ impl Switch {
             self.callers.incident(call, true);
             self.crew_incident(call, id);
         }
+        self.self_test_acknowledged(call, destination);
         let destination = destination.clone();
         self.say(
             call,

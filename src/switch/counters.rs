@@ -22,7 +22,7 @@ pub struct Counts {
     pub away: u32,
     /// Seats that are signed out, or whose line is lost.
     pub off: u32,
-    /// Calls that wait, those for which a seat rings included.
+    /// Calls that wait, those for which a seat rings included; not one that is probably our own test.
     pub waiting: u32,
     /// Since when the one that waits longest has waited this time.
     pub oldest_since: Option<Timestamp>,
@@ -113,7 +113,8 @@ impl Switch {
         for (_, seat) in self.seats.iter().filter(|(id, _)| seats(id)) {
             counts.seat(&seat.duty);
         }
-        for entry in self.queue.entries().iter().filter(|entry| entries(entry)) {
+        let people = |entry: &&Entry| entries(entry) && !self.is_held_for_test(entry.call);
+        for entry in self.queue.entries().iter().filter(people) {
             let waits = self.calls.get(&entry.call).and_then(|c| c.unanswered());
             counts.waits(waits.map_or(entry.arrived, |unanswered| unanswered.since));
         }

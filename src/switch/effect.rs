@@ -59,6 +59,8 @@ pub enum MediaCommand {
     /// A `*` of this leg begins a star code from now on, and one under way is complete: its keys are told to the switch
     /// and heard by nobody.
     StarCodes { leg: LegId },
+    /// Keys in the sound of this leg are told from now on ([`MediaEvent::Tone`](super::MediaEvent)), as long as it lives.
+    Hear { leg: LegId },
     /// The leg belongs to another call from now on (gap <= 40 ms); its tracks end here.
     Move { leg: LegId, to: CallId },
     /// The call's legs, present and to come, are in the media of `host` from now on (gap <= 40 ms): its matrix names
@@ -88,6 +90,8 @@ pub enum Sound {
     Music,
     /// Two low short notes for a seat's ear alone (受理时间提示).
     Soft,
+    /// Telephone keys as sound (ITU-T Q.23), 0.2 s each.
+    Keys(String),
     /// Milliseconds of silence.
     Silence(u32),
 }
@@ -105,6 +109,7 @@ impl Sound {
             | Self::Entry
             | Self::Music
             | Self::Soft
+            | Self::Keys(_)
             | Self::Silence(_) => self,
         }
     }

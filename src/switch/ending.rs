@@ -309,6 +309,7 @@ impl Switch {
             }
             return;
         }
+        self.self_test_recording(call, event);
         match event {
             RecordingEvent::Started { .. } => {
                 if capture == Some(Capture::Asked) {

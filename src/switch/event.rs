@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::handover::Handover;
 use super::input::{Actor, Command, DispatchReport, Finding, SealedRecording};
+use super::self_test_steps::{SelfTestStep, StepTime};
 use super::star::StarResult;
 use crate::acd::{Held, Rule};
 use crate::call::{
@@ -592,6 +593,46 @@ pub enum EventKind {
     DispatchReported { by: Actor, report: DispatchReport },
     #[serde(rename = "command.given")]
     CommandGiven { by: Actor, name: String },
+    /// A trunk is tested by a call of ours (自检呼入), which is the event's call; `via` dials.
+    #[serde(rename = "selftest.started")]
+    SelfTestStarted {
+        trunk: TrunkId,
+        via: TrunkId,
+        by: Actor,
+    },
+    /// The call shows the number that a test under way shows: it is listened to, and no seat is rung for it until then.
+    #[serde(rename = "selftest.suspected")]
+    SelfTestSuspected { trunk: TrunkId, until: Timestamp },
+    /// The test's tones were heard on the call: the engine itself answers it at `seat`.
+    #[serde(rename = "selftest.recognised")]
+    SelfTestRecognised { seat: SeatId },
+    /// `came`: where it came in. `deaf_ms`: since the first of the tests that failed before it.
+    #[serde(rename = "selftest.passed")]
+    SelfTestPassed {
+        trunk: TrunkId,
+        via: TrunkId,
+        came: Option<TrunkId>,
+        ms: u64,
+        steps: Vec<StepTime>,
+        deaf_ms: Option<u64>,
+    },
+    #[serde(rename = "selftest.failed")]
+    SelfTestFailed {
+        trunk: TrunkId,
+        via: TrunkId,
+        step: SelfTestStep,
+        cause: String,
+        ms: u64,
+        steps: Vec<StepTime>,
+        /// When the first of the failing tests began.
+        deaf_since: Timestamp,
+    },
+    /// It was broken off: no verdict.
+    #[serde(rename = "selftest.cancelled")]
+    SelfTestCancelled { trunk: TrunkId, reason: String },
+    /// Somebody called on a trunk whose last test had failed: its calls come in again.
+    #[serde(rename = "selftest.cleared")]
+    SelfTestCleared { trunk: TrunkId, deaf_ms: u64 },
     #[serde(rename = "trunk.up")]
     TrunkUp { trunk: TrunkId },
     #[serde(rename = "trunk.down")]
@@ -663,6 +704,9 @@ pub enum AlarmCode {
     /// Somebody should have been called back by now.
     #[serde(rename = "callback.overdue")]
     CallBackOverdue,
+    /// A trunk's self-test failed: calls on it may not come in, be heard, be recorded or be told.
+    #[serde(rename = "selftest.failed")]
+    SelfTestFailed,
     /// A media worker stands still or ended, or a fault cost a call its media.
     #[serde(rename = "media.fault")]
     MediaFault,

@@ -69,6 +69,11 @@ impl Sheets {
         }
     }
 
+    /// 来电类型.
+    pub(super) fn classified(&mut self, call: CallId, chosen: CallType) {
+        self.write(call, |sheet| sheet.call_type = Some(chosen));
+    }
+
     /// A call has ended: its sheet stays whole as long as there is room.
     pub(super) fn settled(&mut self, call: CallId) {
         self.ended.retain(|one| *one != call);
@@ -193,8 +198,7 @@ impl Switch {
             zh: chosen.zh.clone(),
             en: chosen.en.clone(),
         };
-        self.sheets
-            .write(call, |sheet| sheet.call_type = Some(chosen));
+        self.sheets.classified(call, chosen);
         self.say(call, kind);
         Ok(CommandReply::Done)
     }

@@ -128,7 +128,9 @@ impl Switch {
             MediaEvent::PlayEnded { play } => self.group_line_heard(leg, *play),
             MediaEvent::Digit { digit, .. } => self.group_digit(leg, *digit),
             MediaEvent::RtpLost { lost: true } => self.command_leg(leg, LegCommand::Probe),
-            MediaEvent::RtpLost { lost: false } | MediaEvent::RtpStarted => {}
+            MediaEvent::RtpLost { lost: false }
+            | MediaEvent::RtpStarted
+            | MediaEvent::Tone { .. } => {}
         }
     }
 

@@ -97,6 +97,8 @@ pub enum MediaEvent {
     PlayEnded { play: PlayId },
     /// One key press (RFC 4733, reported once, at its end).
     Digit { digit: char, duration_ms: u32 },
+    /// A key in the sound of a leg that is listened to ([`MediaCommand::Hear`](super::MediaCommand)).
+    Tone { digit: char },
     /// No RTP for 60 s; or it came back.
     RtpLost { lost: bool },
 }
@@ -454,6 +456,8 @@ pub enum Command {
     StartGroupCall { wish: Box<GroupWish> },
     /// Whoever has no result yet is rung no more.
     CancelGroupCall { group_call: GroupCallId },
+    /// 自检呼入: test a trunk now.
+    SelfTest { trunk: TrunkId },
     /// A module acknowledged the call and told its own incident id.
     Acknowledge {
         call: CallId,
@@ -530,6 +534,7 @@ impl Command {
             | Self::LiftHold { .. }
             | Self::HandOver { .. }
             | Self::TakeOverShift { .. }
+            | Self::SelfTest { .. }
             | Self::Acknowledge { .. }
             | Self::Dispatch { .. }
             | Self::PlantPanic { .. } => Vec::new(),

@@ -297,7 +297,8 @@ impl Switch {
             MediaEvent::RtpLost { lost: false }
             | MediaEvent::RtpStarted
             | MediaEvent::PlayEnded { .. }
-            | MediaEvent::Digit { .. } => {}
+            | MediaEvent::Digit { .. }
+            | MediaEvent::Tone { .. } => {}
         }
     }
 
@@ -365,6 +366,7 @@ impl Switch {
         let entries = self.queue.entries().iter();
         entries
             .filter(|entry| queue.is_none_or(|queue| *queue == entry.queue))
+            .filter(|entry| !self.is_held_for_test(entry.call))
             .min_by_key(|entry| (entry.arrived, entry.entered))
             .map(|entry| entry.call)
     }

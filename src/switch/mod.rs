@@ -12,7 +12,7 @@
 //! losers (who rang in vain), relief (people outside), talk, party, hold, shelf, silent, transfer, phones (and who sits there),
 //! star (keys of a phone), codes (star codes that phones dial), outbound (calls that we make), crew, group_call and
 //! group_line (numbers rung together), listen, listen_queue, supervise, assist, orders,
-//! join, ending, call_backs, screening, form, major, complaint, handover, overlong, seats, trunks, ledger (alarms),
+//! join, ending, call_backs, screening, self_test and its steps and report, form, major, complaint, handover, overlong, seats, trunks, ledger (alarms),
 //! commands, restart, timers, snapshot, picture and counters (for people).
 
 mod arrival;
@@ -54,6 +54,9 @@ mod restart;
 mod routing;
 mod screening;
 mod seats;
+mod self_test;
+mod self_test_report;
+mod self_test_steps;
 mod shelf;
 mod silent;
 mod snapshot;
@@ -98,12 +101,16 @@ pub use policy::{
     TrunkPolicy,
 };
 pub use screening::marks_of;
+pub use self_test::{ROBOT, SelfTestRules};
+pub use self_test_report::{SelfTestFailure, SelfTestReport, TrunkReport, month_of};
+pub use self_test_steps::{SelfTestStep, StepTime};
 pub use snapshot::SnapshotError;
 pub use star::{STAR_CODES, StarCode, StarResult};
 pub use view::{
     AlarmView, AssistView, BurstView, CallBackView, CallMark, CallState, CallView, CrewOfView,
     HoldView, LegView, MarkView, NearView, PhoneView, QueueListenerView, ScoreView, ScreenView,
-    SeatState, SeatView, ShelfView, SilentView, TransferView, TrunkView, View,
+    SeatState, SeatView, SelfTestResult, SelfTestView, ShelfView, SilentView, TransferView,
+    TrunkView, View,
 };
 
 use call_backs::CallBack;
@@ -117,6 +124,7 @@ use ledger::Alarm;
 use listen_queue::QueueListener;
 use overlong::Overlong;
 use screening::Screening;
+use self_test::SelfTests;
 use timers::TimerTable;
 use trunks::Trunk;
 
@@ -183,6 +191,8 @@ pub struct Switch {
     group_calls: GroupCalls,
     #[serde(default)]
     overlong: Overlong,
+    #[serde(default)]
+    self_tests: SelfTests,
     alarms: Vec<Alarm>,
     /// Calls put aside.
     #[serde(default)]
@@ -261,6 +271,7 @@ impl Switch {
             handovers: Handovers::default(),
             group_calls: GroupCalls::default(),
             overlong: Overlong::default(),
+            self_tests: SelfTests::default(),
             alarms: Vec::new(),
             shelf: BTreeSet::new(),
             outside: BTreeMap::new(),
@@ -463,7 +474,11 @@ impl Switch {
                 self.seat_heard(call, leg);
             }
             MediaEvent::PlayEnded { play } => self.play_ended(call, leg, *play),
-            MediaEvent::Digit { digit, .. } => self.digit(call, leg, *digit, KeyPath::Media),
+            MediaEvent::Digit { digit, .. } => {
+                self.self_test_hears(leg, *digit, false);
+                self.digit(call, leg, *digit, KeyPath::Media);
+            }
+            MediaEvent::Tone { digit } => self.self_test_hears(leg, *digit, true),
             // Silence of the network alone ends nothing: the far side is asked in its dialog (invariant 1).
             MediaEvent::RtpLost { lost: true } => self.command_leg(leg, LegCommand::Probe),
             MediaEvent::RtpLost { lost: false } => {}
@@ -472,6 +487,7 @@ impl Switch {
 
     /// After each Input: free seats get calls, callers hear what is true now, standing alarms are settled.
     fn follow_up(&mut self) {
+        self.settle_self_test();
         self.settle_transfers();
         self.empty_shelf();
         self.route();

@@ -202,7 +202,7 @@ impl Switch {
             rang: false,
         });
         let state = Leg::outbound(Party::Seat(seat.clone()), None);
-        self.open_made(call, wish, (leg, state), phase, None);
+        self.open_made(call, wish, Some((leg, state)), phase, None);
         let now = self.now;
         self.seat_step(&seat, "flaw.dialled_busy_seat", |duty| {
             duty.dialling(call, leg, now)
@@ -215,11 +215,12 @@ impl Switch {
         Ok((call, leg))
     }
 
-    fn open_made(
+    /// Opens a call that we make, with the leg of its seat if that has one.
+    pub(super) fn open_made(
         &mut self,
         call: CallId,
         wish: Wish<'_>,
-        (leg, state): (LegId, Leg),
+        own: Option<(LegId, Leg)>,
         phase: Phase,
         arrival: Option<&Arrival>,
     ) {
@@ -253,10 +254,11 @@ impl Switch {
             caller_leg: None,
             caller_lost: None,
             thirds: std::collections::BTreeMap::new(),
-            legs: std::iter::once((leg, state)).collect(),
+            legs: own.iter().cloned().collect(),
             losing: Vec::new(),
             matrix: Matrix::silent(),
             phase,
+            test: false,
             outbound: Some(Outbound {
                 direction: wish.direction,
                 callee: wish.callee.clone(),
@@ -264,7 +266,7 @@ impl Switch {
             }),
         };
         self.calls.insert(call, made);
-        self.legs.insert(leg, call);
+        self.legs.extend(own.map(|(leg, _)| (leg, call)));
         let callee_seat = match wish.callee {
             Callee::Seat(seat) => Some(seat),
             Callee::Number(_) => None,
@@ -338,7 +340,7 @@ impl Switch {
             alive: true,
             rang: true,
         });
-        self.open_made(call, wish, (leg, state), phase, Some(arrival));
+        self.open_made(call, wish, Some((leg, state)), phase, Some(arrival));
         let full = self.calls.len() > CALLS_MAX;
         if arrival.refused_capacity || full {
             if arrival.refused_capacity {
@@ -603,6 +605,7 @@ impl Switch {
     fn somebody_has_nobody(&self) -> bool {
         let waiting = self.queue.entries().iter();
         waiting
+            .filter(|entry| !self.is_held_for_test(entry.call))
             .filter_map(|entry| self.calls.get(&entry.call)?.unanswered())
             .any(|unanswered| unanswered.offers.is_empty())
     }

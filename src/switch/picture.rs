@@ -61,6 +61,7 @@ impl Switch {
             lost: self.totals.lost,
             refused: self.totals.refused,
             counters: self.counters(),
+            self_tests: self.self_tests_view(),
             bursts: self.bursts_view(),
             marks_revision,
             marks,

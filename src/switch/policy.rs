@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::SelfTestRules;
 use crate::acd::{SeatRole, Strategy};
 use crate::call::{AnswerPolicy, Lists};
 use crate::id::{GroupId, PhoneId, QueueId, ReliefId, SeatId, TrunkId};
@@ -38,6 +39,8 @@ pub struct Policy {
     /// Numbers that a group call may ring by one name.
     #[serde(default)]
     pub groups: Arc<BTreeMap<GroupId, Vec<String>>>,
+    #[serde(default)]
+    pub self_tests: SelfTestRules,
     /// What a form may choose from.
     #[serde(default)]
     pub forms: Arc<Lists>,

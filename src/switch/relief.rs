@@ -112,7 +112,8 @@ impl Switch {
     fn may_be_relieved(&self, call: CallId, relief: &Relief) -> bool {
         let due = self
             .relieved_at(call, relief)
-            .is_some_and(|at| at <= self.now);
+            .is_some_and(|at| at <= self.now)
+            && !self.is_held_for_test(call);
         due && (relief.kind == ReliefKind::Peer || !self.some_seat_serves())
     }
 

@@ -27,6 +27,7 @@ impl Switch {
             orphaned_calls: u32::try_from(open.len()).unwrap_or(u32::MAX),
         });
         self.clear_all_alarms();
+        self.restart_self_tests();
         self.dismiss_queue_listeners();
         // Each call is settled for itself, as if it had never been joined.
         for call in &open {

@@ -73,6 +73,9 @@ impl Switch {
 
     fn waiting<'s>(&'s self, entry: &'s Entry, call: &'s Call) -> Option<Waiting<'s>> {
         let unanswered = call.unanswered()?;
+        if self.is_held_for_test(entry.call) {
+            return None;
+        }
         let affinity = self.crew_seat(call).or_else(|| {
             let span = self.policy.timers.affinity;
             let identity = entry.identity.as_ref()?;
@@ -236,9 +239,11 @@ impl Switch {
         })
     }
 
-    /// Waiting calls, next first.
+    /// Waiting callers, next first. One that is probably our own test stands before nobody.
     pub(super) fn waiting_order(&self) -> Vec<CallId> {
-        self.ranked().iter().map(|(entry, _)| entry.call).collect()
+        let ranked = self.ranked();
+        let calls = ranked.iter().map(|(entry, _)| entry.call);
+        calls.filter(|call| !self.is_held_for_test(*call)).collect()
     }
 
     /// How many calls are before this one.

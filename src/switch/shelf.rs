@@ -312,7 +312,8 @@ impl Switch {
     fn somebody_waits_unasked(&self) -> bool {
         self.queue.entries().iter().any(|entry| {
             let unanswered = self.calls.get(&entry.call).and_then(Call::unanswered);
-            unanswered.is_none_or(|unanswered| unanswered.offers.is_empty())
+            let unasked = unanswered.is_none_or(|unanswered| unanswered.offers.is_empty());
+            unasked && !self.is_held_for_test(entry.call)
         })
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Switch;
 use super::event::AlarmCode;
-use crate::id::{CallBackId, CallId, GroupCallId, LegId, MarkId, SeatId};
+use crate::id::{CallBackId, CallId, GroupCallId, LegId, MarkId, SeatId, TrunkId};
 use crate::time::{Millis, Timestamp};
 
 /// What a timer is for.
@@ -73,6 +73,12 @@ pub(super) enum TimerKey {
     Registration(SeatId),
     /// A mark on a number ends by itself.
     VerdictEnd(MarkId),
+    /// A trunk has been quiet for so long that it is tested.
+    SelfTest(TrunkId),
+    /// A step of the test under way does not come.
+    SelfTestStep,
+    /// A call that may be the test's rings seats from now on.
+    SelfTestHold,
     /// What raised the alarm has not happened again.
     AlarmEnd {
         code: AlarmCode,
@@ -115,6 +121,9 @@ impl TimerKey {
             Self::WrapUp(_) => "wrap-up",
             Self::Registration(_) => "registration",
             Self::VerdictEnd(_) => "end of a verdict",
+            Self::SelfTest(_) => "self-test",
+            Self::SelfTestStep => "step of a self-test",
+            Self::SelfTestHold => "hold of a self-test",
             Self::AlarmEnd { .. } => "end of alarm",
         }
     }
@@ -164,6 +173,10 @@ impl TimerTable {
 
     pub(super) fn is_armed(&self, key: &TimerKey) -> bool {
         self.at.contains_key(key)
+    }
+
+    pub(super) fn at(&self, key: &TimerKey) -> Option<Timestamp> {
+        self.at.get(key).copied()
     }
 
     pub(super) fn next(&self) -> Option<(Timestamp, &TimerKey)> {
@@ -225,8 +238,11 @@ impl Switch {
             | TimerKey::Relief
             | TimerKey::GroupCalls
             | TimerKey::ListenOn(_) => {}
+            TimerKey::SelfTestHold => self.self_test_hold_over(),
             TimerKey::GroupCallEnd(id) => self.group_call_overdue(id),
             TimerKey::GroupLine(leg) => self.group_line_due(leg),
+            TimerKey::SelfTest(trunk) => self.self_test_due(&trunk),
+            TimerKey::SelfTestStep => self.self_test_overdue(),
             TimerKey::ReliefKey(leg) => self.relief_key_overdue(leg),
             TimerKey::WrapUp(seat) => self.wrap_up_over(&seat),
             TimerKey::Registration(seat) => self.registration_ran_out(&seat),

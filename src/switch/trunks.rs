@@ -48,6 +48,7 @@ impl Switch {
             self.clear_alarm(AlarmCode::TrunkDown, id.as_str());
         }
         self.policy = policy;
+        self.adopt_self_tests();
         self.rehome_calls();
     }
 
@@ -61,15 +62,21 @@ impl Switch {
         let mut trunks = self.outbound_trunks();
         trunks.retain(|id| {
             let policy = self.policy.trunks.get(id);
-            let Some((circuits, kept)) = policy.and_then(|p| Some((p.circuits?, p.circuits_kept)))
-            else {
-                return true;
-            };
-            let ours = usize::from(circuits.saturating_sub(kept));
-            let left = left.min(ours.saturating_sub(1));
-            self.circuits_used(id) + usize::from(kept) + left < usize::from(circuits)
+            let ours = policy.and_then(|p| Some(p.circuits?.saturating_sub(p.circuits_kept)));
+            let others = ours.map_or(0, |ours| left.min(usize::from(ours).saturating_sub(1)));
+            self.spares(id, 1 + others)
         });
         trunks
+    }
+
+    /// So many more calls leave it the circuits that are kept for callers.
+    pub(super) fn spares(&self, id: &TrunkId, calls: usize) -> bool {
+        let policy = self.policy.trunks.get(id);
+        let Some((circuits, kept)) = policy.and_then(|p| Some((p.circuits?, p.circuits_kept)))
+        else {
+            return true;
+        };
+        self.circuits_used(id) + usize::from(kept) + calls <= usize::from(circuits)
     }
 
     fn circuits_used(&self, trunk: &TrunkId) -> usize {
@@ -104,6 +111,7 @@ impl Switch {
         match change {
             TrunkChange::Up => {
                 self.note(EventKind::TrunkUp { trunk });
+                self.arm_self_tests();
                 self.clear_alarm(AlarmCode::TrunkDown, id.as_str());
             }
             TrunkChange::Down { reason } => {

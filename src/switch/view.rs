@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::counters::Counters;
 use super::event::AlarmCode;
 use super::handover::Handover;
+use super::self_test_steps::{SelfTestStep, StepTime};
 use crate::call::{CallType, Cause, Complaint, Direction, GroupCall, Lists, Mode, Sheet};
 use crate::id::{CallBackId, CallId, GroupId, LegId, MarkId, PhoneId, QueueId, SeatId, TrunkId};
 use crate::time::Timestamp;
@@ -35,6 +36,8 @@ pub struct View {
     pub lost: u64,
     pub refused: u64,
     pub counters: Counters,
+    /// Trunks that are tested by calls of ours.
+    pub self_tests: Vec<SelfTestView>,
     /// Standing bursts of calls.
     pub bursts: Vec<BurstView>,
     /// Grows with each change of the marks; they are asked for apart.
@@ -368,6 +371,41 @@ pub struct TrunkView {
     pub up: Option<bool>,
     pub since: Timestamp,
     pub detail: String,
+}
+
+/// A trunk that is tested by calls of ours (自检呼入).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SelfTestView {
+    pub trunk: TrunkId,
+    /// When it is looked at next, unless somebody calls on it before.
+    pub next_at: Option<Timestamp>,
+    /// Its number was answered elsewhere: nothing is dialled by itself any more.
+    pub paused: bool,
+    /// When the first of the tests began that failed since the last success.
+    pub deaf_since: Option<Timestamp>,
+    /// The test under way: `failed` is absent, `ms` is its age.
+    pub running: Option<SelfTestResult>,
+    /// The step that it waits for.
+    pub awaits: Option<SelfTestStep>,
+    /// The last one.
+    pub last: Option<SelfTestResult>,
+}
+
+/// How one test went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct SelfTestResult {
+    /// The call that was made for it.
+    pub call: CallId,
+    pub began: Timestamp,
+    /// Who started it: `engine` by itself.
+    pub by: String,
+    /// The step that did not come; absent: it passed.
+    pub failed: Option<SelfTestStep>,
+    /// Why, in words.
+    pub cause: Option<String>,
+    pub ms: u64,
+    /// The steps that were reached, in their order, in ms since it began.
+    pub steps: Vec<StepTime>,
 }
 
 /// One open call-back.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::Sender;
 
 use super::acts::Request;
@@ -14,6 +15,8 @@ use super::picture::{Me, Picture};
 const PICTURE_BYTES_MAX: usize = 16 << 20;
 /// A live stream that is silent for so long is dead; the server says something every 15 s.
 const SILENCE_MAX: Duration = Duration::from_secs(40);
+/// A report of a month is folded from a whole journal.
+const READ_SPAN: Duration = Duration::from_secs(30);
 /// From one attempt to connect to the next.
 const AGAIN_AFTER: Duration = Duration::from_secs(2);
 
@@ -120,8 +123,13 @@ impl Link {
 
     /// Whom the server takes us for.
     pub(super) async fn me(&self) -> Result<Me, LinkError> {
-        let request = self.request(reqwest::Method::GET, "/me");
-        let request = request.timeout(Duration::from_secs(5));
+        self.read("/me").await
+    }
+
+    /// What stands at a path.
+    pub(super) async fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T, LinkError> {
+        let request = self.request(reqwest::Method::GET, path);
+        let request = request.timeout(READ_SPAN);
         let response = request.send().await.map_err(|e| self.silent(e))?;
         let response = accepted(response).await?;
         response.json().await.map_err(|e| self.silent(e))
@@ -129,6 +137,16 @@ impl Link {
 
     /// Gives a command.
     pub(super) async fn ask(&self, wish: Request) -> Result<(), LinkError> {
+        self.send(wish).await.map(drop)
+    }
+
+    /// Gives a command and reads the answer.
+    pub(super) async fn asked<T: DeserializeOwned>(&self, wish: Request) -> Result<T, LinkError> {
+        let response = self.send(wish).await?;
+        response.json().await.map_err(|e| self.silent(e))
+    }
+
+    async fn send(&self, wish: Request) -> Result<reqwest::Response, LinkError> {
         let method = reqwest::Method::from_bytes(wish.method.as_bytes()).unwrap_or_default();
         let mut request = self.request(method, &wish.path);
         if let Some(body) = &wish.body {
@@ -136,7 +154,7 @@ impl Link {
         }
         let request = request.timeout(Duration::from_secs(5));
         let response = request.send().await.map_err(|e| self.silent(e))?;
-        accepted(response).await.map(drop)
+        accepted(response).await
     }
 
     /// Pictures as they come, again and again until nobody listens.

@@ -1,4 +1,4 @@
-//! `firstring seat`: the live page in a terminal. Shows one seat, its call, the queue with running timers and the alarms,
+//! `firstring seat`: the live page in a terminal; and `firstring selftest` over the same way to the server. Shows one seat, its call, the queue with running timers and the alarms,
 //! and gives the seat's commands by keys.
 //!
 //! It uses only the public API, like the page of [`crate::console`]: the live stream for what it shows, the routes for
@@ -14,6 +14,7 @@ mod draw;
 mod link;
 mod page;
 mod picture;
+mod self_test;
 mod words;
 
 use std::io::IsTerminal as _;
@@ -32,6 +33,7 @@ pub use link::LinkError;
 use link::{Link, News};
 pub use page::{Key, Page, Wish};
 pub use picture::{Me, Picture};
+pub use self_test::{SelfTestError, SelfTestOptions, self_test};
 pub use words::Language;
 
 /// Timers run on the screen so often.

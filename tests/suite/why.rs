@@ -84,6 +84,7 @@ fn policy() -> Policy {
         groups: std::sync::Arc::default(),
         forms: Default::default(),
         language: String::from("zh-CN"),
+        self_tests: firstring::switch::SelfTestRules::default(),
         allow_faults: false,
         recording: false,
     }

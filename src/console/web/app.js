@@ -8,7 +8,7 @@ import { drawGroups, refreshGroups } from '/groups.js';
 import { formButton, openForm, words } from '/form.js';
 import { drawMarks, labels, markButton, refreshMarks } from '/marks.js';
 import { playOrPause, redraw, refresh } from '/record.js';
-import { assistance, hearing, orders, partyName, queueListening, supervision } from '/supervise.js';
+import { assistance, hearing, orders, partyName, queueListening, selfTest, supervision } from '/supervise.js';
 import { other, swap, t } from '/text.js';
 import { whyCall, whySeat } from '/why.js';
 
@@ -133,7 +133,7 @@ function draw() {
   if (!view) return;
   $('counters').replaceChildren(...Object.entries(t().counters).filter(([key]) => key !== 'refused' || view.refused).map(([key, word]) => el('span', { className: (key === 'lost' || key === 'refused') && view[key] ? 'hot' : '' }, word, el('b', { textContent: view[key] }))));
   drawCounters(view.counters);
-  $('trunks').replaceChildren(...view.trunks.map((k) => { const e = tag(`${k.trunk} ${k.up ? '✓' : k.up === false ? '✕' : '?'}`, k.up ? 'good' : k.up === false ? 'hot' : ''); e.title = k.up ? t().trunk_up : k.up === false ? `${t().trunk_down}: ${k.detail}` : t().trunk_unknown; return e; }));
+  $('trunks').replaceChildren(...view.trunks.flatMap((k) => { const e = tag(`${k.trunk} ${k.up ? '✓' : k.up === false ? '✕' : '?'}`, k.up ? 'good' : k.up === false ? 'hot' : ''); e.title = k.up ? t().trunk_up : k.up === false ? `${t().trunk_down}: ${k.detail}` : t().trunk_unknown; return [e, ...selfTest(k.trunk, view, leads() ? command : null)]; }));
   const phones = view.seats.some((s) => s.supervisor && s.registered);
   const numbers = new Map(view.calls.map((c) => [c.call, name(c)]));
   const free = view.seats.filter((s) => ['ready', 'wrap_up'].includes(s.state)).map((s) => s.seat);

@@ -21,6 +21,16 @@ export function queueListening(s, command) {
   return [button('listen_queue', t().listen_queue, () => ask({ title: t().ask_listen_queue(s.seat), yes: t().listen, fields: [{ name: 'queue', label: t().ask_queue, choices }], run: ({ queue }) => listen(queue) }))];
 }
 
+/// 自检呼入 of a trunk: how its last one went, and one now.
+export function selfTest(trunk, view, command) {
+  const s = view.self_tests.find((of) => of.trunk === trunk);
+  if (!s) return [];
+  const bad = s.last?.failed && s.deaf_since ? tag(`${t().self_test} ✕ ${t().self_test_step[s.last.failed] ?? s.last.failed}`, 'hot') : null;
+  if (bad) bad.title = s.last.cause ?? '';
+  const now = s.running ? tag(`${t().self_test} … ${t().self_test_step[s.awaits] ?? ''}`, 'blue') : command ? button(`self_test-${trunk}`, t().self_test, () => command('POST', '/self_tests', { trunk })) : null;
+  return [bad, now].filter(Boolean);
+}
+
 /// Orders about a waiting call: a free seat rings now, or the call stands earlier.
 export function orders(c, seats) {
   const path = `/calls/${c.call}`, alive = () => c.position != null;

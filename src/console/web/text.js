@@ -37,6 +37,7 @@ const words = {
     form: { call_type: '来电类型', patient_name: '病人姓名', sex: '性别', age_years: '年龄', casualties: '人数', chief_complaint: '主诉', reason: '呼救原因', area: '呼救区域', scene: '病发地点', pickup: '接车地点', contact_name: '联系人', contact_number: '联系电话', contact_relation: '与病人关系', note: '备注' },
     keys: '按键', key_list: [['?', '本帮助'], ['F', '受理单 (本坐席的通话)'], ['L', '中文 / English'], ['R', '示闲 (本坐席)'], ['N', '示忙 (本坐席)'], ['D', '拨打 (本坐席)'], ['T', '三方 (本坐席的通话)'], ['B', '保持 / 取回 (本坐席的通话)'], ['H', '挂断 (本坐席的通话, 需确认)'], ['P', '播放 / 暂停录音'], ['Esc', '关闭对话框 (不会挂断)']],
     role: { seat: '坐席', supervisor: '班长', module: '模块', admin: '管理员' }, trunk_up: '通', trunk_down: '不通', trunk_unknown: '未知',
+    self_test: '自检', self_test_step: { dialled: '运营商接受呼叫', arrived: '呼叫返回', answered: '应答', heard_in: '来话音频', heard_out: '去话音频', hung_up: '挂机', recorded: '录音', delivered: '模块确认' },
   },
   en: {
     name: 'en', waiting: 'Waiting', talking: 'Talking', seats: 'Seats', call_backs: 'To call back', last_record: 'Call records', deliveries: 'Deliveries',
@@ -75,6 +76,7 @@ const words = {
     form: { call_type: 'Type of call', patient_name: 'Patient', sex: 'Sex', age_years: 'Age', casualties: 'People', chief_complaint: 'Complaint', reason: 'Reason', area: 'Area', scene: 'Scene', pickup: 'Pick-up place', contact_name: 'Contact', contact_number: 'Contact number', contact_relation: 'Relation', note: 'Note' },
     keys: 'Keys', key_list: [['?', 'this help'], ['F', 'form (own call)'], ['L', '中文 / English'], ['R', 'ready (own seat)'], ['N', 'not ready (own seat)'], ['D', 'dial (own seat)'], ['T', 'add party (own call)'], ['B', 'hold / take back (own call)'], ['H', 'hang up (own call, asks first)'], ['P', 'play / pause the recording'], ['Esc', 'close a dialog (never hangs up)']],
     role: { seat: 'seat', supervisor: 'supervisor', module: 'module', admin: 'admin' }, trunk_up: 'up', trunk_down: 'down', trunk_unknown: 'not known',
+    self_test: 'self-test', self_test_step: { dialled: 'carrier takes it', arrived: 'comes back', answered: 'answer', heard_in: 'sound in', heard_out: 'sound out', hung_up: 'hang-up', recorded: 'recordings', delivered: 'modules' },
   },
 };
 

@@ -83,6 +83,11 @@ impl Worker {
                     leg.incoming.veil.watch();
                 }
             }),
+            Order::Hear { leg } => self.with_leg(leg, |worker, place| {
+                if let Some(leg) = worker.legs.get_mut(place) {
+                    leg.incoming.ear.get_or_insert_default();
+                }
+            }),
             Order::Move { leg, to, worker } => self.move_leg(leg, to, worker),
             Order::CloseCall { call } => self.close_call(call),
             Order::Shutdown => {}

@@ -17,6 +17,7 @@ use crate::media::session::{Direction, Session};
 use crate::media::source::{SourceLock, Verdict};
 use crate::media::stats::{Counts, LegStats};
 use crate::media::tap::TAP_PAYLOAD_MAX;
+use crate::media::touch::Ear;
 use crate::switch::MediaEvent;
 
 /// Packets of one length in a row that change the packet time we believe.
@@ -65,6 +66,8 @@ pub(super) struct Incoming {
     pub(super) frame: Frame,
     pub(super) keys: dtmf::Detector,
     pub(super) veil: dtmf::Veil,
+    /// Listens for keys in its sound.
+    pub(super) ear: Option<Box<Ear>>,
     /// Last valid packet, or when waiting for one began.
     pub(super) heard_us: i64,
     started: bool,
@@ -324,6 +327,16 @@ impl Leg {
                 jitter.insert(head.timestamp, now_us, samples);
             }
         }
+    }
+
+    /// Keys in its sound, if somebody waits for some.
+    pub(super) fn keys_in(&mut self, payload: &[u8]) -> Vec<char> {
+        let (Some(ear), Some(session)) = (&mut self.incoming.ear, &self.session) else {
+            return Vec::new();
+        };
+        let mut samples = [0_i16; TAP_PAYLOAD_MAX];
+        let count = session.codec.decode_into(payload, &mut samples);
+        ear.hear(samples.get(..count).unwrap_or(&[]))
     }
 
     /// The 20 ms tick as a source of mixes.

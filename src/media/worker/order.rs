@@ -47,6 +47,10 @@ pub(crate) enum Order {
     StarCodes {
         leg: LegId,
     },
+    /// Keys in its sound are told.
+    Hear {
+        leg: LegId,
+    },
     /// To a call of this worker, or of another.
     Move {
         leg: LegId,
@@ -73,6 +77,7 @@ impl Order {
             | Self::Play { leg, .. }
             | Self::Stop { leg }
             | Self::StarCodes { leg }
+            | Self::Hear { leg }
             | Self::Move { leg, .. } => Some(*leg),
             Self::Open { .. }
             | Self::Matrix { .. }

@@ -132,9 +132,12 @@ impl Worker {
             }
         }
         leg.listen(&taken.head, payload, now_us);
+        let (id, call, digits) = (leg.id, leg.call, leg.keys_in(payload));
         if leg.note_length(payload.len()) {
-            let call = leg.call;
             self.compile(call);
+        }
+        for digit in digits {
+            self.tell(id, MediaEvent::Tone { digit });
         }
     }
 

@@ -316,6 +316,7 @@ impl Checker {
             | MediaCommand::Play { .. }
             | MediaCommand::Stop { .. }
             | MediaCommand::StarCodes { .. }
+            | MediaCommand::Hear { .. }
             | MediaCommand::Join { .. }
             | MediaCommand::Part
             | MediaCommand::Close => {}

@@ -362,6 +362,7 @@ impl World {
             | MediaCommand::Matrix { .. }
             | MediaCommand::Stop { .. }
             | MediaCommand::StarCodes { .. }
+            | MediaCommand::Hear { .. }
             | MediaCommand::Move { .. }
             | MediaCommand::Join { .. }
             | MediaCommand::Part => {}

@@ -615,6 +615,7 @@ fn policy(chance: &mut Chance) -> Policy {
         },
         seats,
         language: String::from("zh-CN"),
+        self_tests: crate::switch::SelfTestRules::default(),
         allow_faults: false,
         recording: true,
     }

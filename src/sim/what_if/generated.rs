@@ -238,6 +238,7 @@ fn policy() -> Policy {
         groups: std::sync::Arc::default(),
         forms: Arc::default(),
         language: String::from("zh-CN"),
+        self_tests: crate::switch::SelfTestRules::default(),
         allow_faults: false,
         recording: false,
     }

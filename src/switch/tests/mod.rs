@@ -33,6 +33,7 @@ mod restart;
 mod routing;
 mod screening;
 mod seats;
+mod self_test;
 mod shelving;
 mod silent;
 mod star;
@@ -111,6 +112,7 @@ pub(super) fn policy() -> Policy {
         groups: std::sync::Arc::default(),
         forms: std::sync::Arc::default(),
         language: String::from("zh-CN"),
+        self_tests: crate::switch::SelfTestRules::default(),
         allow_faults: false,
         recording: true,
     }

@@ -275,6 +275,13 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         r#"{"to":"802","note":"一切正常"}"#,
         "seat supervisor",
     ),
+    ("GET", "/api/v1/self_tests", "", "supervisor"),
+    (
+        "POST",
+        "/api/v1/self_tests",
+        r#"{"trunk":"ct"}"#,
+        "supervisor",
+    ),
     (
         "POST",
         "/api/v1/handovers/{handover}/take_over",

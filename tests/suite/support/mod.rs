@@ -7,6 +7,7 @@ pub mod demo;
 pub mod desk;
 pub mod kamailio;
 pub mod linphone;
+pub mod loop_carrier;
 pub mod one_call;
 pub mod postgres;
 pub mod recorder;
