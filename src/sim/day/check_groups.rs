@@ -41,6 +41,8 @@ struct Rung {
 /// All of them.
 #[derive(Debug, Default)]
 pub(super) struct Groups {
+    /// When the process began.
+    started_at: Timestamp,
     targets: BTreeMap<String, Wanted>,
     legs: BTreeMap<LegId, Rung>,
 }
@@ -90,7 +92,9 @@ impl Groups {
     }
 
     pub(super) fn take(&mut self, event: &Event) -> Verdict {
-        if let EventKind::GroupCallStarted {
+        if let EventKind::EngineStarted { .. } = &event.kind {
+            self.started_at = event.at;
+        } else if let EventKind::GroupCallStarted {
             group_call, wish, ..
         } = &event.kind
         {
@@ -173,7 +177,9 @@ impl Groups {
             }
         }
         for (number, target) in &self.targets {
-            if target.result.is_none() && now > target.since + LASTS {
+            // What became due while the process was down is told right after its start.
+            let due = (target.since + LASTS).max(self.started_at);
+            if target.result.is_none() && now > due {
                 return Err((2, format!("{number} hangs: {target:?}")));
             }
         }
