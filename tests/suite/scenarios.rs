@@ -1,6 +1,7 @@
 //! Evenings of a centre with SIPp as the carrier: long with `FIRSTRING_SCENARIOS=1` (`make scenarios`), else short.
 
 mod burst;
+mod commands;
 mod destinations;
 mod disks;
 mod kills;

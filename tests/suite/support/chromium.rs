@@ -119,6 +119,12 @@ impl Chromium {
 
     /// A command of the DevTools protocol and its answer.
     async fn ask(&mut self, method: &str, params: Value) -> Value {
+        let answer = self.try_ask(method, params).await;
+        assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
+        answer["result"].clone()
+    }
+
+    async fn try_ask(&mut self, method: &str, params: Value) -> Value {
         self.asked += 1;
         let mut command = json!({ "id": self.asked, "method": method, "params": params });
         if let Some(session) = &self.session {
@@ -127,9 +133,7 @@ impl Chromium {
         let message = tungstenite::Message::text(command.to_string());
         self.socket.send(message).await.expect("sent");
         let answer = tokio::time::timeout(PATIENCE, self.answer(self.asked)).await;
-        let answer = answer.unwrap_or_else(|_| panic!("{method} has no answer"));
-        assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
-        answer["result"].clone()
+        answer.unwrap_or_else(|_| panic!("{method} has no answer"))
     }
 
     async fn answer(&mut self, id: u64) -> Value {
@@ -180,17 +184,17 @@ impl Chromium {
 
     /// The value of a JavaScript expression.
     pub async fn look(&mut self, expression: &str) -> Value {
-        let answer = self
-            .ask(
-                "Runtime.evaluate",
-                json!({ "expression": expression, "returnByValue": true, "awaitPromise": true, "userGesture": true }),
-            )
-            .await;
-        assert!(
-            answer["exceptionDetails"].is_null(),
-            "{expression}: {answer}"
-        );
-        answer["result"]["value"].clone()
+        let answer = self.evaluated(expression).await;
+        assert!(answer["error"].is_null(), "{expression}: {answer}");
+        answer["result"]["result"]["value"].clone()
+    }
+
+    async fn evaluated(&mut self, expression: &str) -> Value {
+        let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true, "userGesture": true });
+        let answer = self.try_ask("Runtime.evaluate", params).await;
+        let thrown = &answer["result"]["exceptionDetails"];
+        assert!(thrown.is_null(), "{expression}: {answer}");
+        answer
     }
 
     /// Wait until an expression is true; its value.
@@ -199,7 +203,8 @@ impl Chromium {
         loop {
             // A page on its way has no body and no answers.
             let tried = format!("(() => {{ try {{ return {expression}; }} catch {{}} }})()");
-            let value = self.look(&tried).await;
+            // One that leaves for the next has no answer at all.
+            let value = self.evaluated(&tried).await["result"]["result"]["value"].clone();
             if !(value.is_null() || value == json!(false) || value == json!("") || value == 0) {
                 return value;
             }
