@@ -17,6 +17,7 @@ impl Switch {
     ) -> Result<CommandReply, CommandError> {
         for call in command.open_calls() {
             self.check_open(call)?;
+            self.check_no_self_test(call, command)?;
         }
         match command {
             Command::SeatReady { seat } => self.seat_ready(by, seat),

@@ -145,6 +145,15 @@ impl Switch {
         if idle.is_empty() && !moved {
             return;
         }
+        // One that is probably our own test has no position to be told.
+        for call in idle
+            .iter()
+            .filter(|call| self.is_held_for_test(**call))
+            .copied()
+            .collect::<Vec<_>>()
+        {
+            self.loop_sound(call, Hearing::Music);
+        }
         for (position, call) in (0_u32..).zip(self.waiting_order()) {
             // Who has heard his position hears of a better one only when it is one of the first.
             if idle.contains(&call) || (moved && position < POSITION_MANY) {

@@ -106,8 +106,9 @@ impl Switch {
 
     /// Calls wait and no seat is at work.
     pub(super) fn settle_seats_none(&mut self) {
-        let nobody = !self.queue.is_empty() && !self.seats.values().any(|s| s.duty.serves());
-        if nobody {
+        let mut waiting = self.queue.entries().iter();
+        let somebody = waiting.any(|entry| !self.is_held_for_test(entry.call));
+        if somebody && !self.seats.values().any(|s| s.duty.serves()) {
             self.raise_alarm(
                 AlarmCode::SeatsNone,
                 SUBJECT_SEATS,

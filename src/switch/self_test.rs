@@ -19,7 +19,9 @@ use super::outbound::{CALLEE, Wish};
 use super::self_test_steps::{Came, Heard, SelfTestStep, StepTime};
 use super::timers::TimerKey;
 use super::view::{SelfTestResult, SelfTestView};
-use super::{Actor, AlarmCode, CommandError, CommandReply, EventKind, MediaCommand, Switch};
+use super::{
+    Actor, AlarmCode, Command, CommandError, CommandReply, EventKind, MediaCommand, Switch,
+};
 use crate::call::{Callee, Cause, Direction, Party, Phase, Talking};
 use crate::id::{CallId, DestinationId, LegId, SeatId, TrunkId};
 use crate::ivr::Hours;
@@ -413,6 +415,31 @@ impl Switch {
         self.calls.get(&call).is_some_and(|c| c.test)
     }
 
+    /// Nobody joins a test: he may only end it, or go.
+    pub(super) fn check_no_self_test(
+        &self,
+        call: CallId,
+        command: &Command,
+    ) -> Result<(), CommandError> {
+        let running = self.self_tests.running.as_ref();
+        let own = running.is_some_and(|running| {
+            let came = running.came.as_ref().filter(|_| running.known);
+            running.call == call || came.is_some_and(|came| came.call == call)
+        });
+        let ends = matches!(
+            command,
+            Command::HangUp { .. } | Command::StopListening { .. }
+        );
+        if !own || ends {
+            return Ok(());
+        }
+        Err(CommandError::WrongState {
+            what: format!("call {call}"),
+            state: String::from("a self-test"),
+            hint: String::from("nobody speaks in it; it ends by itself within a minute"),
+        })
+    }
+
     /// Every step was reached.
     pub(super) fn self_test_passed(&mut self) {
         let Some(running) = self.end_self_test() else {
@@ -530,7 +557,10 @@ impl Switch {
         self.timers.disarm(&TimerKey::SelfTestHold);
         let came = running.came.as_ref().filter(|_| !running.known);
         if let Some(call) = came.map(|came| came.call)
-            && self.calls.get(&call).is_some_and(|c| !c.is_closing())
+            && self
+                .calls
+                .get(&call)
+                .is_some_and(|c| !c.is_closing() && !c.test)
         {
             self.stirred.insert(call);
             self.screen_arrival(call);

@@ -47,7 +47,8 @@ pub struct StepTime {
 }
 
 impl SelfTestStep {
-    const ALL: [Self; 8] = [
+    /// In the order in which they are waited for.
+    pub const ALL: [Self; 8] = [
         Self::Dialled,
         Self::Arrived,
         Self::Answered,
@@ -459,7 +460,11 @@ impl Switch {
     /// The call is ours: its tones say so. The robot seat answers instead of any person.
     fn robot_answers(&mut self, call: CallId, leg: LegId) {
         if self.calls.get(&call).and_then(|c| c.unanswered()).is_none() {
+            // He hears the carrier hang up.
             self.mark_as_test(call);
+            if let Some(running) = &mut self.self_tests.running {
+                running.known = false;
+            }
             let cause = "a person had answered it before its tones were heard";
             return self.self_test_failed(SelfTestStep::HeardIn, cause);
         }

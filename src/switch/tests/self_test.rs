@@ -271,6 +271,31 @@ fn nobody_stands_behind_a_test_and_no_counter_shows_it() {
 }
 
 #[test]
+fn a_test_without_seats_raises_no_alarm_of_waiting_callers_and_nobody_joins_it() {
+    let mut rig = quiet();
+    let (call, out) = until_it_begins(&mut rig, 61);
+    let (came, leg) = comes_back(&mut rig, out);
+    assert!(rig.switch.view().alarms.is_empty(), "nobody waits");
+    rig.registers("901");
+    carries(&mut rig, out, leg);
+    for of in [call, came] {
+        let listen = Command::Listen {
+            call: of,
+            seat: SeatId::from("901"),
+            mode: Mode::Listen,
+        };
+        let refused = rig.command(supervisor(), listen);
+        assert!(
+            matches!(&refused, Err(CommandError::WrongState { state, .. }) if state == "a self-test"),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(rig.rung_seat("901"), None);
+    carries(&mut rig, leg, out);
+    assert!(rig.released(out).is_some());
+}
+
+#[test]
 fn another_caller_during_a_test_is_offered_at_once() {
     let mut rig = quiet();
     rig.registers("801");
