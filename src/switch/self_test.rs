@@ -184,6 +184,12 @@ impl Switch {
             .map(|(trunk, _)| trunk.clone())
             .collect();
         for trunk in gone {
+            if self.self_tests.is_under_way(&trunk)
+                && let Some(running) = self.end_self_test()
+            {
+                let (trunk, reason) = (trunk.clone(), String::from("reconfigured"));
+                self.say_of(running.call, EventKind::SelfTestCancelled { trunk, reason });
+            }
             self.self_tests.watches.remove(&trunk);
             self.timers.disarm(&TimerKey::SelfTest(trunk.clone()));
             self.clear_alarm(AlarmCode::SelfTestFailed, trunk.as_str());

@@ -571,6 +571,24 @@ fn a_restart_in_the_middle_is_no_verdict_and_leaves_nothing_open() {
 }
 
 #[test]
+fn a_test_of_a_trunk_that_is_tested_no_more_is_no_verdict() {
+    let mut rig = quiet();
+    let out = until_it_begins(&mut rig, 61);
+    let mut policy = rig.switch.policy.clone();
+    policy.self_tests.numbers.clear();
+    rig.input(InputKind::PolicyChanged {
+        policy: Box::new(policy),
+    });
+    assert_eq!(rig.event("selftest.cancelled")["reason"], "reconfigured");
+    assert!(rig.released(out.1).is_some() && !runs(&rig));
+    rig.pass(600_000);
+    assert_eq!(
+        (rig.count("selftest.failed"), rig.count("selftest.started")),
+        (0, 1)
+    );
+}
+
+#[test]
 fn a_person_starts_one_and_a_refusal_says_what_to_do() {
     let mut rig = quiet();
     let seat = Actor::Seat(SeatId::from("801"));
