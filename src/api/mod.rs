@@ -224,6 +224,7 @@ fn needs_open_call(path: &str, method: &str) -> bool {
         "dispatch",
         "link",
         "crew",
+        "bridge",
         "form",
         "type",
         "notes",

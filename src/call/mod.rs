@@ -20,7 +20,7 @@ pub use leg::{
 };
 pub use leg_state::{Hunt, Leg, LegFact, LegState};
 pub use open::{Assist, Call, Capture, CrewOf, SilentCheck};
-pub use outbound::{Callee, Dialling, Direction, Outbound};
+pub use outbound::{CREW, Callee, Dialling, Direction, Outbound};
 pub use phase::{
     Announcement, Closing, Hearing, Hold, HoldBy, InMenu, Join, KeyPath, KeyPress, MenuHearing,
     Offer, Phase, SeatTone, Shelved, Spoken, Talking, Transfer, TransferKind, TransferTo,

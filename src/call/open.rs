@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Cause, Dialling, Direction, Hold, InMenu, Ingress, Leg, LegState, Offer, Outbound, Party,
+    CREW, Cause, Dialling, Direction, Hold, InMenu, Ingress, Leg, LegState, Offer, Outbound, Party,
     Phase, Talking, Unanswered,
 };
 use crate::id::{CallId, LegId, PlayId, QueueId, RecordingId, SeatId};
@@ -320,6 +320,20 @@ impl Call {
         self.legs
             .values()
             .any(|leg| matches!(leg.party, Party::Third { .. }) && !leg.state.is_up())
+    }
+
+    /// Who hears how a ringing goes: the seat, or the crew of a bridge once it is up.
+    #[must_use]
+    pub fn tone_leg(&self) -> Option<LegId> {
+        if let Some((_, leg)) = self.talking()?.seat.as_ref() {
+            return Some(*leg);
+        }
+        let mut legs = self.legs.iter();
+        let crew = legs.find(|(_, leg)| {
+            leg.state.is_up() && matches!(&leg.party, Party::Third { role, .. } if role == CREW)
+        });
+        crew.filter(|_| self.direction() == Direction::Bridge)
+            .map(|(id, _)| *id)
     }
 
     /// A third party rings and sends no audio of its own.

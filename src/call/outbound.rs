@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::Cause;
 use crate::id::{LegId, SeatId};
 
+/// Role of the crew in a bridge.
+pub const CREW: &str = "crew";
+
 /// Who made a call, as in `ecr/1`.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -19,6 +22,8 @@ pub enum Direction {
     /// A seat rang somebody back (回拨).
     #[serde(rename = "callback")]
     CallBack,
+    /// A crew and the caller of its incident, whom we rang both.
+    Bridge,
 }
 
 impl Direction {
@@ -30,6 +35,7 @@ impl Direction {
             Self::Outbound => "outbound",
             Self::Internal => "internal",
             Self::CallBack => "callback",
+            Self::Bridge => "bridge",
         }
     }
 }
@@ -43,7 +49,7 @@ pub enum Callee {
     Seat(SeatId),
 }
 
-/// The made part of a call that we make. Its seat is its ingress.
+/// The made part of a call that we make. Its seat is its ingress; a bridge has a crew in its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outbound {
     pub direction: Direction,

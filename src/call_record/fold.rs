@@ -40,9 +40,9 @@ impl CallRecord {
                 incident_id,
                 by,
             } => self.linked(at, *to, incident_id.as_ref(), by),
-            EventKind::CrewNamed { .. } | EventKind::CrewCalled { .. } => {
-                self.crewed(at, &event.kind)
-            }
+            EventKind::CrewNamed { .. }
+            | EventKind::CrewCalled { .. }
+            | EventKind::CallBridged { .. } => self.crewed(at, &event.kind),
             EventKind::CallAnsweredBySystem {} => {
                 self.times.answered_by_system.get_or_insert(at);
             }
@@ -85,7 +85,7 @@ impl CallRecord {
                     party.join_at = Some(at);
                     "joined".clone_into(&mut party.result);
                 });
-                self.party_answered(at);
+                self.party_answered(at, role);
             }
             EventKind::PartyFailed {
                 leg,

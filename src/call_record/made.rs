@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{CallBackAttempt, CallRecord, Moment};
-use crate::call::{Arrival, Direction};
+use crate::call::{Arrival, CREW, Direction};
 use crate::id::{CallId, SeatId};
 use crate::phone::Number;
 use crate::switch::{Actor, EventKind};
@@ -65,8 +65,10 @@ impl CallRecord {
     }
 
     /// Somebody rung by number talks. In a call that we made, the first one answers it.
-    pub(super) fn party_answered(&mut self, at: Moment) {
-        if self.is_made() && self.times.answered.is_none() {
+    pub(super) fn party_answered(&mut self, at: Moment, role: &str) {
+        // The crew of a bridge stands where a seat does.
+        let first = self.direction == Direction::Bridge.as_str() && role == CREW;
+        if self.is_made() && !first && self.times.answered.is_none() {
             self.times.answered = Some(at);
             self.metrics.wait_ms = self.times.received.map(|t| at.millis_since(t));
         }

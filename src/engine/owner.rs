@@ -392,6 +392,7 @@ fn call_of(kind: &InputKind, switch: &Switch) -> Option<CallId> {
             | Command::Resume { call }
             | Command::Link { call, .. }
             | Command::NameCrew { call, .. }
+            | Command::Bridge { call, .. }
             | Command::AskSilent { call }
             | Command::Transfer { call, .. }
             | Command::CompleteTransfer { call }

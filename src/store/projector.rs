@@ -279,7 +279,9 @@ impl Page {
         // Folding the journal again begins each call from nothing, whatever the database holds of it.
         let begins = matches!(
             event.kind,
-            EventKind::CallReceived { .. } | EventKind::CallDialled { .. }
+            EventKind::CallReceived { .. }
+                | EventKind::CallDialled { .. }
+                | EventKind::CallBridged { .. }
         );
         if begins {
             return Ok(None);

@@ -30,6 +30,7 @@ impl Switch {
                 incident_id,
             } => self.link(by, *call, *to, incident_id.as_deref()),
             Command::NameCrew { call, numbers } => self.name_crew(by, *call, numbers),
+            Command::Bridge { call, number } => self.bridge(by, *call, number),
             Command::AddParty { call, number, role } => self.add_party(by, *call, number, role),
             Command::RemoveParty { call, leg } => self.remove_party(by, *call, *leg),
             Command::Join { call, with } => self.join(by, *call, *with),

@@ -15,7 +15,7 @@ use super::commands::not_allowed;
 use super::party::{bad_field, check_number};
 use super::{Actor, CommandError, CommandReply, CrewOfView, EventKind, Switch};
 use crate::acd::Identity;
-use crate::call::{Call, CrewOf};
+use crate::call::{Call, CrewOf, Direction};
 use crate::id::{CallId, SeatId};
 use crate::limits::{CREW_CALLS_MAX, CREW_NUMBERS_MAX};
 use crate::phone::Number;
@@ -77,12 +77,12 @@ impl Crews {
     }
 
     /// The call that this number was named for, the one named last.
-    fn sent_for(&self, e164: &str, now: Timestamp) -> Option<(CallId, &Incident)> {
+    fn sent_for(&self, e164: &str, now: Timestamp) -> Option<CallId> {
         let named = |of: &Incident| of.crew.iter().any(|n| n.e164.as_deref() == Some(e164));
         let live = self.calls.iter().filter(|(_, of)| of.is_kept(now));
         live.filter(|(_, of)| named(of))
             .max_by_key(|(id, of)| (of.at, **id))
-            .map(|(id, of)| (*id, of))
+            .map(|(id, _)| *id)
     }
 
     /// Numbers named for a call.
@@ -168,14 +168,13 @@ impl Switch {
         let identity = Identity::of(&open.caller, &self.policy.shared_numbers);
         let e164 = open.caller.e164.as_deref().filter(|_| identity.is_some());
         let found = e164.and_then(|e164| self.crews.sent_for(e164, self.now));
-        let Some((of, incident)) = found else {
+        let Some(of) = found else {
             return;
         };
         if self.check_known_call(of).is_err() {
             return;
         }
-        let known = self.calls.get(&of).and_then(|c| c.incident_id.clone());
-        let incident_id = known.or_else(|| incident.incident_id.clone());
+        let incident_id = self.incident_of(of);
         if let Some(open) = self.call_mut(call) {
             open.crew = Some(CrewOf { call: of });
             open.incident_id.clone_from(&incident_id);
@@ -199,6 +198,19 @@ impl Switch {
             Some(open) => open.last_seat.as_ref(),
             None => self.crews.calls.get(&call)?.seat.as_ref(),
         }
+    }
+
+    /// The caller's own number.
+    pub(super) fn caller_of_incident(&self, call: CallId) -> Option<&Number> {
+        match self.calls.get(&call) {
+            Some(open) => Some(&open.caller),
+            None => self.crews.calls.get(&call)?.caller.as_ref(),
+        }
+    }
+
+    pub(super) fn incident_of(&self, call: CallId) -> Option<String> {
+        let open = self.calls.get(&call).and_then(|c| c.incident_id.clone());
+        open.or_else(|| self.crews.calls.get(&call)?.incident_id.clone())
     }
 
     /// The seat that a crew's call belongs to.
@@ -229,7 +241,8 @@ impl Switch {
         if let Some(named) = named {
             (incident.at, incident.crew) = (named.at, named.crew.clone());
         }
-        if named.is_some() || open.answered_at.is_some() || open.last_seat.is_some() {
+        let had = open.answered_at.is_some() || open.last_seat.is_some();
+        if named.is_some() || (had && open.direction() != Direction::Bridge) {
             self.crews.enter(call, incident, now);
         }
     }

@@ -106,6 +106,15 @@ pub enum EventKind {
     /// The numbers of the crews that were sent for the call from now on (车组); none: no crew any more.
     #[serde(rename = "crew.named")]
     CrewNamed { numbers: Vec<Number>, by: Actor },
+    /// A call that we make: a crew of the call `of` is rung, then that call's caller (隐号通话).
+    #[serde(rename = "call.bridged")]
+    CallBridged {
+        of: CallId,
+        crew: Number,
+        callee: Number,
+        serial_no: String,
+        by: Actor,
+    },
     /// The call comes from a number of a crew that was sent for the call `of`; `seat` had that one and is asked first.
     #[serde(rename = "crew.called")]
     CrewCalled {

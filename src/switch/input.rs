@@ -341,6 +341,8 @@ pub enum Command {
     },
     /// 车组: the numbers of the crews that were sent for the call, open or past; none: there is no crew any more.
     NameCrew { call: CallId, numbers: Vec<String> },
+    /// Ring the crew, then the caller of that call, open or past, and let them talk; neither sees the other's number.
+    Bridge { call: CallId, number: String },
     /// Ring `number` through the trunks and join it: doctor, 110, crew...
     AddParty {
         call: CallId,
@@ -524,6 +526,7 @@ impl Command {
             | Self::CancelGroupCall { .. }
             | Self::Link { .. }
             | Self::NameCrew { .. }
+            | Self::Bridge { .. }
             | Self::FillForm { .. }
             | Self::Classify { .. }
             | Self::AddNote { .. }

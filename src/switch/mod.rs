@@ -10,13 +10,14 @@
 //! ```
 //! One file per concern: arrival, menu, hearing (what a waiting caller hears), routing (who is offered whom), offer,
 //! losers (who rang in vain), relief (people outside), talk, party, hold, shelf, silent, transfer, phones (and who sits there),
-//! star (keys of a phone), codes (star codes that phones dial), outbound (calls that we make), crew, group_call and
+//! star (keys of a phone), codes (star codes that phones dial), outbound (calls that we make), crew, bridge, group_call and
 //! group_line (numbers rung together), listen, listen_queue, supervise, assist, orders,
 //! join, ending, call_backs, screening, self_test and its steps and report, form, major, complaint, handover, overlong, seats, trunks, ledger (alarms),
 //! commands, restart, timers, snapshot, picture and counters (for people).
 
 mod arrival;
 mod assist;
+mod bridge;
 mod call_backs;
 mod codes;
 mod commands;

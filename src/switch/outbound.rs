@@ -37,6 +37,19 @@ pub(super) struct Wish<'a> {
     pub(super) number: Number,
 }
 
+/// A call that we make, as it begins.
+pub(super) struct Made {
+    pub(super) call: CallId,
+    pub(super) ingress: Ingress,
+    /// The seat that made it.
+    pub(super) seat: Option<SeatId>,
+    /// Whom it is for.
+    pub(super) number: Number,
+    pub(super) invite_key: String,
+    pub(super) phase: Phase,
+    pub(super) outbound: Outbound,
+}
+
 impl Switch {
     /// `Dial`.
     pub(super) fn dial(
@@ -224,49 +237,22 @@ impl Switch {
         phase: Phase,
         arrival: Option<&Arrival>,
     ) {
-        let serial_no = self.next_serial();
-        let recording = RecordingId(self.ids.next_uuid(self.now));
-        let made = Call {
-            id: call,
-            serial_no: serial_no.clone(),
-            invite_key: arrival.map_or_else(String::new, |a| a.invite_key.clone()),
+        let serial_no = self.enter_made(Made {
+            call,
             ingress: Ingress::Seat(wish.seat.clone()),
-            queue: self.policy.queue.clone(),
-            caller: wish.number.clone(),
-            called: wish.number.raw.clone(),
-            received_at: self.now,
-            callseq: 0,
-            plays: 0,
-            recording,
-            capture: Capture::None,
-            earlier: Vec::new(),
-            wait_exceeded: false,
-            answered_at: None,
-            last_seat: Some(wish.seat.clone()),
-            incident_id: None,
-            crew: None,
-            dispatched: false,
-            assist: None,
-            ahead: Millis(0),
-            findings: 0,
-            language: None,
-            silent: None,
-            caller_leg: None,
-            caller_lost: None,
-            thirds: std::collections::BTreeMap::new(),
-            legs: own.iter().cloned().collect(),
-            losing: Vec::new(),
-            matrix: Matrix::silent(),
+            seat: Some(wish.seat.clone()),
+            number: wish.number.clone(),
+            invite_key: arrival.map_or_else(String::new, |a| a.invite_key.clone()),
             phase,
-            test: false,
-            outbound: Some(Outbound {
+            outbound: Outbound {
                 direction: wish.direction,
                 callee: wish.callee.clone(),
                 failed: None,
-            }),
-        };
-        self.calls.insert(call, made);
-        self.legs.extend(own.map(|(leg, _)| (leg, call)));
+            },
+        });
+        if let Some((leg, state)) = own {
+            self.add_leg(call, leg, state);
+        }
         let callee_seat = match wish.callee {
             Callee::Seat(seat) => Some(seat),
             Callee::Number(_) => None,
@@ -283,6 +269,49 @@ impl Switch {
                 arrival: arrival.cloned().map(Box::new),
             },
         );
+    }
+
+    /// A call that we make is there, without a leg; its serial number.
+    pub(super) fn enter_made(&mut self, made: Made) -> String {
+        let serial_no = self.next_serial();
+        let recording = RecordingId(self.ids.next_uuid(self.now));
+        let call = Call {
+            id: made.call,
+            serial_no: serial_no.clone(),
+            invite_key: made.invite_key,
+            ingress: made.ingress,
+            queue: self.policy.queue.clone(),
+            called: made.number.raw.clone(),
+            caller: made.number,
+            received_at: self.now,
+            callseq: 0,
+            plays: 0,
+            recording,
+            capture: Capture::None,
+            earlier: Vec::new(),
+            wait_exceeded: false,
+            answered_at: None,
+            last_seat: made.seat,
+            incident_id: None,
+            crew: None,
+            dispatched: false,
+            assist: None,
+            ahead: Millis(0),
+            findings: 0,
+            language: None,
+            silent: None,
+            caller_leg: None,
+            caller_lost: None,
+            thirds: std::collections::BTreeMap::new(),
+            legs: std::collections::BTreeMap::new(),
+            losing: Vec::new(),
+            matrix: Matrix::silent(),
+            phase: made.phase,
+            test: false,
+            outbound: Some(made.outbound),
+        };
+        self.calls.insert(made.call, call);
+        serial_no
     }
 
     /// The seat whose phone dials a number by itself, other than one of ours.
@@ -458,7 +487,7 @@ impl Switch {
         self.ring_callee(call);
     }
 
-    fn ring_callee(&mut self, call: CallId) {
+    pub(super) fn ring_callee(&mut self, call: CallId) {
         let made = self.calls.get(&call).and_then(|c| c.outbound.clone());
         let Some(Outbound { callee, .. }) = made else {
             return self.misfit("flaw.ring_callee_of_none");

@@ -10,7 +10,7 @@
 use super::timers::TimerKey;
 use super::{Actor, CommandError, CommandReply, EventKind, Sound, Switch};
 use crate::call::{
-    Cause, Direction, Hunt, Invite, Leg, LegCommand, LegFact, Party, SeatTone, Target,
+    Call, Cause, Direction, Hunt, Invite, Leg, LegCommand, LegFact, Party, SeatTone, Target,
 };
 use crate::id::{CallId, LegId, SeatId, TrunkId};
 use crate::limits::{COMMAND_TEXT_BYTES_MAX, LEGS_PER_CALL_MAX, NUMBER_DIGITS_MAX};
@@ -107,6 +107,7 @@ impl Switch {
             );
             self.outside_gone(call, first, "taken_back");
             self.refresh_audio(call);
+            self.settle_bridge(call, cause);
         }
         Ok(CommandReply::Done)
     }
@@ -256,7 +257,8 @@ impl Switch {
                 },
             );
         }
-        if early_media {
+        // A bridge is recorded from the first answer on.
+        if early_media && !self.is_bridge(call) {
             self.track(call, leg);
         }
         self.refresh_audio(call);
@@ -264,6 +266,7 @@ impl Switch {
 
     fn third_joined(&mut self, call: CallId, leg: LegId) {
         self.disarm_leg(leg);
+        let waits = self.crew_picks_up(call, leg);
         self.track(call, leg);
         let Some(state) = self.leg_mut(call, leg) else {
             return;
@@ -274,11 +277,16 @@ impl Switch {
             .as_ref()
             .map_or_else(String::new, |h| h.role.clone());
         let first = state.hunt.as_ref().map_or(leg, |hunt| hunt.first);
-        self.callee_joined(call);
+        if !waits {
+            self.callee_joined(call);
+        }
         self.say(call, EventKind::PartyJoined { leg, role, number });
         self.outside_answered(call, first);
         self.people_joined(call);
         self.refresh_audio(call);
+        if waits {
+            self.ring_callee(call);
+        }
     }
 
     fn third_left(&mut self, call: CallId, leg: LegId, cause: Cause, by_far_side: bool) {
@@ -362,8 +370,8 @@ impl Switch {
         if talking.tone == SeatTone::RingBack {
             return;
         }
-        let Some((_, leg)) = talking.seat.clone() else {
-            return;
+        let Some(leg) = self.calls.get(&call).and_then(Call::tone_leg) else {
+            return self.settle_bridge(call, cause);
         };
         if let Some(play) = self.play_to(call, leg, tone_of(cause), false) {
             self.set_seat_tone(call, SeatTone::Once { play });

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::acd::{Duty, Seat};
 use crate::call::{
-    Announcement, Call, Hearing, Hold, HoldBy, Ingress, Join, Party, Phase, Talking,
+    Announcement, Call, Direction, Hearing, Hold, HoldBy, Ingress, Join, Party, Phase, Talking,
 };
 use crate::id::SeatId;
 
@@ -243,6 +243,11 @@ fn state_of(call: &Call) -> CallState {
     match &call.phase {
         Phase::InMenu(_) => CallState::InMenu,
         Phase::Dialling(_) => CallState::Dialling,
+        Phase::Talking(Talking { seat: None, .. })
+            if call.direction() == Direction::Bridge && call.answered_at.is_none() =>
+        {
+            CallState::Dialling
+        }
         Phase::Unanswered(unanswered) if !unanswered.offers.is_empty() => CallState::Offered,
         Phase::Unanswered(unanswered) => match unanswered.hearing {
             Hearing::Nothing => CallState::Arriving,

@@ -325,7 +325,7 @@ impl Switch {
         };
         // Busy tone is heard to its end, which looks here again.
         let stays = talking.tone == wanted || matches!(talking.tone, SeatTone::Once { .. });
-        let Some((_, leg)) = talking.seat.clone() else {
+        let Some(leg) = open.tone_leg() else {
             return;
         };
         if stays {

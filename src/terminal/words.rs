@@ -105,6 +105,7 @@ const WORDS: &[(&str, &str, &str)] = &[
     ("outbound", "呼出", "outbound"),
     ("internal", "内线", "internal"),
     ("callback", "回拨", "call-back"),
+    ("bridge", "车组与来电者", "crew and caller"),
     ("signed_out", "未签入", "signed out"),
     ("not_ready", "示忙", "not ready"),
     ("ready", "空闲", "ready"),

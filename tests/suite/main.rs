@@ -30,6 +30,7 @@ mod demo_phone;
 mod enrich;
 mod modules;
 mod one_call;
+mod peers_bridge;
 mod peers_codes;
 mod peers_counters;
 mod peers_desk;

@@ -49,6 +49,7 @@ function askLink(c) {
 function askCrew(c) {
   ask({ title: t().ask_crew(name(c)), yes: t().crew, alive: open(c.call), fields: [{ name: 'numbers', label: t().ask_crew_numbers, optional: true, value: (c.crew ?? []).join(' ') }], run: ({ numbers }) => api('PUT', `/calls/${c.call}/crew`, { numbers: numbers.replaceAll('-', '').split(/[\s,，、]+/).filter(Boolean) }) });
 }
+const askBridge = (c) => ask({ title: t().ask_bridge(name(c)), yes: t().bridge, fields: [{ name: 'number', label: t().crew, choices: c.crew.map((n) => [n.replaceAll('-', ''), n]) }], run: (body) => api('POST', `/calls/${c.call}/bridge`, body) });
 // On any registered phone; who sits there is signed out.
 function askSignIn(s) {
   const phones = view.phones.filter((p) => p.seat !== s.seat).map((p) => [p.phone, p.seat ? `${p.phone} · ${p.seat}` : p.phone]);
@@ -77,7 +78,7 @@ function talkRow(c) {
     ...(closing || !mine(c) || !seated(c) ? [] : [...transferring(c), ...(c.hold ? [] : [button('ask_silent', t().ask_silent, () => command('POST', `/calls/${c.call}/ask_silent`))]), ...holding(c), button('add', t().add, () => askParty(c)), ...(c.others.length ? [button('join', t().join, () => askJoin(c))] : [])]), ...listening(c),
     closing || !mine(c) ? null : formButton(c.call, name(c)),
     closing || !mine(c) || !seated(c) ? null : button('advice', t().advice, () => command('PUT', `/calls/${c.call}/advice`, { on: !c.medical_advice }), { 'aria-pressed': String(c.medical_advice) }),
-    closing || !mine(c) ? null : button('crew', t().crew, () => askCrew(c)),
+    closing || !mine(c) ? null : button('crew', t().crew, () => askCrew(c)), c.crew?.length ? button('bridge', t().bridge, () => askBridge(c)) : null,
     closing || !mine(c) ? null : markButton(c, open(c.call)),
     ...(closing || c.shelf || !mine(c) ? [] : [button('hang_up', t().hang_up, () => askHangUp(c), { className: 'stop' })]));
 }

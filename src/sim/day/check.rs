@@ -535,6 +535,8 @@ impl Checker {
             self.routes.received(arrival);
         } else if let EventKind::CallDialled { .. } = &event.kind {
             self.dialled(call, event)?;
+        } else if let EventKind::CallBridged { .. } = &event.kind {
+            self.bridged(call, event)?;
         }
         let Some(truth) = self.calls.get_mut(&call) else {
             return Err((2, format!("{call} speaks without having been received")));

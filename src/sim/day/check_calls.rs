@@ -154,6 +154,9 @@ impl Checker {
             truth.menu_until = None;
         } else if let EventKind::SeatAnswered { .. } | EventKind::HandedOver { .. } = &event.kind {
             truth.answered = true;
+        } else if let EventKind::PartyJoined { role, .. } = &event.kind {
+            // In a call that we make.
+            truth.answered |= role == "callee";
         } else if let EventKind::CallJoined { with, into, .. } = &event.kind {
             truth.answered = true;
             return self.take_join(call, *with, *into);

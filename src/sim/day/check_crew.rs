@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::check::{Checker, Verdict};
+use super::check::{CallTruth, Checker, Verdict};
 use crate::call::TransferTo;
 use crate::id::{CallId, SeatId};
 use crate::switch::{DispatchReport, Event, EventKind, Rule, SeatState, View};
@@ -134,6 +134,31 @@ impl Crews {
 }
 
 impl Checker {
+    /// `call.bridged` begins a call, by a command and to a crew of that incident.
+    pub(super) fn bridged(&mut self, call: CallId, event: &Event) -> Verdict {
+        let EventKind::CallBridged {
+            of, crew, callee, ..
+        } = &event.kind
+        else {
+            return Ok(());
+        };
+        let number = crew.e164.as_deref().unwrap_or_default();
+        let named = self.crews.named.get(of);
+        if !named.is_some_and(|(_, numbers)| numbers.iter().any(|n| n == number)) {
+            return Err((4, format!("bridge {call} rings who is no crew of {of}")));
+        }
+        if self.calls.contains_key(&call) || callee.anonymous {
+            return Err((2, format!("bridge {call} is for nobody")));
+        }
+        let truth = CallTruth {
+            made: true,
+            called: callee.raw.clone(),
+            ..CallTruth::begun(event.at)
+        };
+        self.calls.insert(call, truth);
+        Ok(())
+    }
+
     /// The seat of the incident was free before and after the step, and another one was chosen in it.
     pub(super) fn check_crews(&mut self, view: &View) -> Verdict {
         let free: BTreeSet<_> = view

@@ -90,6 +90,8 @@ pub struct Summary {
     pub called_back: u64,
     /// Calls of crews.
     pub crews: u64,
+    /// Crews and callers whom we rang both.
+    pub bridges: u64,
     /// Times a caller was put aside.
     pub shelved: u64,
     /// Calls that somebody took who was named for it.
@@ -149,6 +151,7 @@ impl Summary {
         self.not_reached += other.not_reached;
         self.called_back += other.called_back;
         self.crews += other.crews;
+        self.bridges += other.bridges;
         self.shelved += other.shelved;
         self.transferred += other.transferred;
         self.handed_over += other.handed_over;

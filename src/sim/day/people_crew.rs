@@ -1,6 +1,7 @@
-//! Crews: modules and seats name the numbers that were sent for a call, and the crews ring in.
+//! Crews: modules and seats name the numbers that were sent for a call, and the crews ring in or ask for its caller.
 
 use super::people::PersonAct;
+use super::plant::Plant;
 use super::world::{Happening, World};
 use crate::id::{CallId, DestinationId};
 use crate::switch::{Actor, Command};
@@ -14,7 +15,11 @@ impl World {
     pub(super) fn sends_crew(&mut self, call: CallId) {
         // What begins after the day would not end with it.
         let over = self.now.millis_since(self.start) >= u64::from(self.day.0);
-        if over || !self.chance.percent(30) {
+        // The days of other planted faults stay as they are: on each its own fault is seen soon.
+        let stays = self
+            .plant
+            .is_some_and(|p| !matches!(p, Plant::CrewSeatForgotten | Plant::CrewForgotten));
+        if over || stays || !self.chance.percent(30) {
             return;
         }
         let by = if self.chance.percent(80) {
@@ -37,6 +42,13 @@ impl World {
                 let rings = Millis(after.0 + self.chance.tail(120_000).0);
                 let number = number.clone();
                 self.plan(rings, Happening::Person(PersonAct::Dials { number }));
+            }
+        }
+        for number in &numbers {
+            if self.chance.percent(40) {
+                let asks = Millis(after.0 + 20 + self.chance.tail(120_000).0);
+                let number = number.clone();
+                self.commands(asks, by.clone(), Command::Bridge { call, number });
             }
         }
         self.commands(after, by.clone(), Command::NameCrew { call, numbers });

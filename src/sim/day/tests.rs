@@ -35,7 +35,7 @@ fn every_invariant_holds_over_many_hours() {
         "{total:?}"
     );
     assert!(total.transferred > 0 && total.handed_over > 0, "{total:?}");
-    assert!(total.crews > 0, "{total:?}");
+    assert!(total.crews > 0 && total.bridges > 0, "{total:?}");
     assert!(total.called_back > 0, "{total:?}");
     assert!(total.dialled > total.not_reached, "{total:?}");
     assert!(total.requeued > 0 && total.refused > 0, "{total:?}");

@@ -470,6 +470,8 @@ impl Summary {
                 }
             } else if let EventKind::CrewCalled { .. } = &event.kind {
                 self.crews += 1;
+            } else if let EventKind::CallBridged { .. } = &event.kind {
+                self.bridges += 1;
             } else if let EventKind::CallReopened { .. } = &event.kind {
                 self.reopened += 1;
             } else if let EventKind::MenuEntered { .. } = &event.kind {

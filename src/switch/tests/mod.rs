@@ -4,6 +4,7 @@
     reason = "a test looks for one thing among all"
 )]
 
+mod bridge;
 mod call_backs;
 mod codes;
 mod commands;

@@ -55,10 +55,11 @@ fn commands(call: CallId) -> Vec<(&'static str, String, Option<Value>)> {
 }
 
 /// What may come after the end of a call.
-const AFTER_THE_END: [&str; 8] = [
+const AFTER_THE_END: [&str; 9] = [
     "dispatch",
     "link",
     "crew",
+    "bridge",
     "form",
     "type",
     "notes",

@@ -45,6 +45,12 @@ const TABLE: &[(&str, &str, &str, &str)] = &[
         r#"{"numbers":["13911112222"]}"#,
         "seat supervisor module",
     ),
+    (
+        "POST",
+        "/api/v1/calls/{call}/bridge",
+        r#"{"number":"13911112222"}"#,
+        "seat supervisor module",
+    ),
     ("GET", "/api/v1/calls", "", "seat supervisor"),
     ("GET", "/api/v1/calls/{call}", "", "seat supervisor"),
     (

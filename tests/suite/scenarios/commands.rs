@@ -325,6 +325,28 @@ async fn a_seat_writes(stage: &mut Stage, call: &str) {
     }
 }
 
+/// 隐号通话: the crew that was named and the caller are rung; nobody else is in their talk, and it is ended again.
+async fn a_crew_is_bridged(stage: &mut Stage, call: &str) {
+    let order = Order {
+        command: "Bridge",
+        said: "bridge",
+        by: "801",
+        api: post(
+            format!("/calls/{call}/bridge"),
+            json!({ "number": "13911112222" }),
+        ),
+        page: vec![talk(call, "bridge"), Press::Yes],
+        star: None,
+    };
+    stage.give(order).await;
+    let talks = |c: &Value| c["direction"] == "bridge" && c["state"] == "talking";
+    let bridge = stage.server.open_call("crew and caller", talks).await;
+    let bridge = bridge["call"].as_str().expect("an id");
+    let path = format!("/api/v1/calls/{bridge}/hang_up");
+    let (status, told) = stage.server.post(&path, json!({})).await;
+    assert_eq!(status, 200, "{told}");
+}
+
 /// 呼叫班长, 响应, 监听, 耳语, 强插, 强接, 挂断.
 async fn a_supervisor_comes(stage: &mut Stage, caller: &Caller) {
     let call = caller.call.as_str();
@@ -591,6 +613,7 @@ async fn told(way: Way) {
     let mut caller = stage.talks("801", CALLER_HZ).await;
     a_seat_handles_its_talk(&mut stage, &caller).await;
     a_seat_writes(&mut stage, &caller.call).await;
+    a_crew_is_bridged(&mut stage, &caller.call).await;
     a_supervisor_comes(&mut stage, &caller).await;
     caller.sipp.finished().await;
     a_call_is_handed_on(&mut stage).await;

@@ -74,6 +74,7 @@ impl Place {
                 "ptime 20",
                 "caller 13800138000",
                 "rtp_ip 127.0.0.1",
+                "user b",
             ]
             .map(|pair| pair.split_once(' ').expect("a pair"))
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
