@@ -2,6 +2,7 @@
 
 mod browser;
 mod caller_card;
+mod crews;
 mod ended;
 mod forms;
 mod hostile;

@@ -33,6 +33,7 @@ mod one_call;
 mod peers_bridge;
 mod peers_codes;
 mod peers_counters;
+mod peers_crew;
 mod peers_desk;
 mod peers_dial;
 mod peers_edge;
