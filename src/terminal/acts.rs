@@ -469,4 +469,39 @@ pub const ACTS: &[Act] = &[
             on.of_seat("POST", "listen_queue", Some(json!({})))
         },
     ),
+    of_seat(
+        '+',
+        ("群呼", "Group call"),
+        |on| on.seat.is_some() || on.page.leads(),
+        |on, values| {
+            let first_wins = text(values, "who") == "2";
+            Some(on.page.starts_group(&text(values, "to"), first_wins))
+        },
+    )
+    .asks(&[
+        field("to", "群组或号码", "Group or numbers"),
+        filled(
+            "who",
+            "1 每人应答 2 先确认者得",
+            "1 everybody, 2 first one wins",
+            "1",
+        ),
+    ]),
+    of_seat(
+        '-',
+        ("停止群呼", "Stop the group call"),
+        |on| on.page.stoppable_group().is_some(),
+        |on, _| {
+            let path = format!(
+                "/group_calls/{}/cancel",
+                on.page.stoppable_group()?.group_call
+            );
+            Some(Request {
+                method: "POST",
+                path,
+                body: None,
+            })
+        },
+    )
+    .confirms(),
 ];

@@ -56,7 +56,7 @@ pub(super) fn span(seconds: f64) -> String {
     }
 }
 
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
@@ -131,6 +131,7 @@ impl Page {
             "talks",
             talks.map(|call| self.talk_row(call, now)).collect(),
         ));
+        all.extend(self.groups_section(now));
         let entries = p.call_backs.iter();
         all.push(counted(
             "call_backs",

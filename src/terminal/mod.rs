@@ -11,6 +11,7 @@
 
 mod acts;
 mod draw;
+mod groups;
 mod link;
 mod page;
 mod picture;
@@ -29,6 +30,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::clock::Clock;
 pub use acts::{ACTS, Act, Request};
+pub use groups::{GroupCall, GroupTarget};
 pub use link::LinkError;
 use link::{Link, News};
 pub use page::{Key, Page, Wish};
@@ -76,6 +78,9 @@ pub async fn run(options: Options) -> Result<(), TerminalError> {
     let mut page = Page::new(me, options.seat, options.language);
     if options.once {
         page.see(link.look().await?, now());
+        if let Some(revision) = page.wants_groups() {
+            page.see_groups(revision, link.read("/group_calls").await?);
+        }
         print!("{}", page.text(now()));
         return Ok(());
     }
@@ -101,7 +106,7 @@ async fn show(
     mut pictures: Receiver<News>,
     mut keys: Receiver<Key>,
 ) -> std::io::Result<()> {
-    let mut asked = FuturesUnordered::new();
+    let (mut asked, mut tables) = (FuturesUnordered::new(), FuturesUnordered::new());
     let mut beat = tokio::time::interval(DRAW_EVERY);
     loop {
         screen.draw(|frame| page.draw(frame, now()))?;
@@ -124,9 +129,18 @@ async fn show(
                 Ok(()) => page.tell(page.word("done"), false, now()),
                 Err(refused) => page.tell(refused.to_string(), true, now()),
             },
-            _ = beat.tick() => {}
+            Some((revision, all)) = tables.next() => page.see_groups(revision, all),
+            _ = beat.tick() => if let Some(revision) = page.wants_groups().filter(|_| tables.is_empty()) {
+                tables.push(groups_at(link, revision));
+            },
         }
     }
+}
+
+/// What cannot be read is not asked for again before it changes.
+async fn groups_at(link: &Link, revision: u64) -> (u64, Vec<GroupCall>) {
+    let all = link.read("/group_calls").await;
+    (revision, all.unwrap_or_default())
 }
 
 fn now() -> i64 {

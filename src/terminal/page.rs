@@ -2,6 +2,7 @@
 //! Enter, and goes away with the call that it is about.
 
 use super::acts::{ACTS, Act, Request, Sight, Values};
+use super::groups::GroupCall;
 use super::picture::{Call, CallBack, Me, Picture, Seat};
 use super::words::Language;
 
@@ -48,6 +49,9 @@ pub struct Page {
     /// The seat that it is the page of.
     pub(super) seat: Option<String>,
     pub(super) picture: Picture,
+    /// Newest first, and the revision at which they were read.
+    pub(super) group_calls: Vec<GroupCall>,
+    pub(super) groups_seen: Option<u64>,
     /// A picture has come.
     pub(super) known: bool,
     /// The live stream is there.
@@ -72,6 +76,8 @@ impl Page {
             me,
             seat,
             picture: Picture::default(),
+            group_calls: Vec::new(),
+            groups_seen: None,
             known: false,
             up: false,
             ahead: 0,

@@ -14,6 +14,8 @@ pub struct Picture {
     pub call_backs: Vec<CallBack>,
     pub alarms: Vec<Alarm>,
     pub queue_listeners: Vec<QueueListener>,
+    /// Grows with each change of a group call.
+    pub group_calls_revision: u64,
     pub arrived: u64,
     pub answered: u64,
     pub abandoned: u64,

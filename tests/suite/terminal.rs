@@ -5,7 +5,8 @@ use std::num::NonZero;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use firstring::terminal::{ACTS, Key, Language, Me, Page, Picture, Wish};
+use firstring::sim::centre::Centre;
+use firstring::terminal::{ACTS, GroupCall, Key, Language, Me, Page, Picture, Wish};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::text::Span;
@@ -15,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use crate::peers_stage::{CALLER_HZ, SEAT_HZ, call, scene, seat, seat_is, talking};
 use crate::support::rtp_peer::{RtpPeer, Voice};
 use crate::support::server::Server;
-use crate::support::sipp::Place;
+use crate::support::sipp::{Logged, Place};
 
 const SECOND: i64 = 1_000_000;
 const NOW: i64 = 1_763_771_400 * SECOND;
@@ -210,6 +211,16 @@ fn keys_of_a_seat_become_requests_of_the_api() {
             json!({"call": "a", "reason": "无声"}),
         ),
         ("h⏎", "POST /calls/a/hang_up", Value::Null),
+        (
+            "+volunteers⏎⏎",
+            "POST /group_calls",
+            json!({"group": "volunteers", "first_wins": false, "call": "a"}),
+        ),
+        (
+            "+13900139001，+8613900139002⏎⌫2⏎",
+            "POST /group_calls",
+            json!({"numbers": ["13900139001", "+8613900139002"], "first_wins": true, "call": "a"}),
+        ),
         ("c", "POST /call_backs/x/dial", json!({"seat": "801"})),
         (
             "k已到院⏎",
@@ -249,6 +260,52 @@ fn keys_of_a_supervisor_act_on_the_call_that_he_chose() {
             "{typed}"
         );
     }
+}
+
+/// Seat 802's goes on, seat 801's too, and one ended five minutes ago, another yesterday.
+fn group_calls() -> Vec<GroupCall> {
+    let target = |number: &str, state: &str, result: Option<&str>| json!({"number": number, "state": state, "result": result, "attempts": 1});
+    let ended = |id: &str, at: i64| {
+        json!({"group_call": id, "by": "admin", "started_at": at - SECOND, "ended_at": at, "ended_why": "complete",
+            "targets": [target("13900139009", "done", Some("no_key"))]})
+    };
+    let many: Vec<_> = (0..25)
+        .map(|n| target(&format!("139001390{n:02}"), "waiting", None))
+        .collect();
+    let all = json!([
+        {"group_call": "g2", "by": "seat 802", "group": "stations", "started_at": ago(3), "targets": many},
+        {"group_call": "g1", "by": "seat 801", "group": null, "first_wins": true, "started_at": ago(20), "targets": [
+            target("13900139001", "done", Some("acknowledged")), target("13900139002", "done", Some("busy")),
+            target("13900139003", "listening", None),
+        ]},
+        ended("g0", ago(300)),
+        ended("g-1", ago(80_000)),
+    ]);
+    serde_json::from_value(all).expect("group calls")
+}
+
+#[test]
+fn group_calls_are_shown_with_each_number_and_stopped_by_who_started_them() {
+    let mut page = page_of("seat", "801", Language::En);
+    assert_eq!(keys(&mut page, "-⏎"), Wish::Nothing, "there is none");
+    page.see_groups(7, group_calls());
+    let text = page.text(NOW);
+    for row in [
+        "Group calls 3",
+        "3.0 s  stations  acknowledged 0/25  seat 802",
+        "20.0 s  3 numbers  acknowledged 1/3  failed 1  first one wins  seat 801",
+        "13900139002  busy",
+        "13900139003  listening",
+        "13900139019  waiting\n    +5\n",
+        "13900139009  no key",
+    ] {
+        assert!(text.contains(row), "{row} is not in\n{text}");
+    }
+    let stops = |id: &str| (format!("POST /group_calls/{id}/cancel"), Value::Null);
+    assert_eq!(asked(&mut page, "-⏎"), stops("g1"));
+    let mut page = page_of("supervisor", "800", Language::En);
+    page.see_groups(7, group_calls());
+    assert_eq!(asked(&mut page, "-⏎"), stops("g2"), "the newest");
 }
 
 #[test]
@@ -313,7 +370,10 @@ fn each_key_is_its_own_and_has_a_row_in_the_guide() {
 const TOKEN: &str = "a-token-of-seat-801-for-tests-only-0123456789";
 
 async fn started(carrier: &Place) -> Server {
-    let mut centre = scene(1, carrier);
+    started_from(scene(1, carrier)).await
+}
+
+async fn started_from(mut centre: (tempfile::TempDir, Centre)) -> Server {
     let hash: [u8; 32] = Sha256::digest(TOKEN.as_bytes()).into();
     let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
     centre.1.more += &format!(
@@ -458,4 +518,40 @@ async fn a_person_at_a_terminal_sees_the_seat_live_and_commands_it_by_keys() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
     assert!(ended.success(), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_call_is_started_seen_and_stopped_at_a_terminal() {
+    let (carrier, other) = (Place::new(), Place::new());
+    let mut centre = scene(1, &carrier);
+    centre.1.trunks.push(other.outbound_trunk("other", 1));
+    let server = started_from(centre).await;
+    let person = RtpPeer::start(Voice::tone(CALLER_HZ));
+    let mut callees = other
+        .scenario("callee_group")
+        .voice(&person)
+        .wait_for_calls();
+    let mut page = Typed::start(&server);
+    page.shows("Own seat").await;
+    page.types("+");
+    page.shows("Group or numbers").await;
+    page.types("13900139001 13900139002 13900139003\r\r");
+    page.shows("3 numbers").await;
+    page.shows("13900139001  listening").await;
+    page.shows("13900139002  busy").await;
+    page.shows("13900139003  ringing").await;
+    let answered = |m: &Logged| {
+        let line = m.text.lines().next().unwrap_or_default();
+        m.received && line.starts_with("INVITE") && line.contains("13900139001")
+    };
+    let invite = callees.message("its INVITE", answered).await;
+    person.talk_to(invite.media().expect("an SDP"));
+    person.press('1', 120);
+    page.shows("13900139001  acknowledged").await;
+    page.types("-\r");
+    page.shows("13900139003  stopped").await;
+    page.shows("acknowledged 1/3  failed 2").await;
+    callees
+        .message("CANCEL", |m| m.received && m.starts("CANCEL"))
+        .await;
 }
