@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Switch;
 use crate::acd::{Duty, Entry, SeatRole};
+use crate::call::Direction;
 use crate::id::{CallId, QueueId, SeatId};
 use crate::time::Timestamp;
 
@@ -73,12 +74,13 @@ impl Counts {
 }
 
 impl Switch {
-    /// The seat has the call from now on. The first one that has it makes it a handled one.
+    /// The seat has the call from now on. The first one that has a caller's call makes it a handled one.
     pub(super) fn handled_by(&mut self, call: CallId, seat: &SeatId) {
         let Some(open) = self.calls.get_mut(&call) else {
             return;
         };
-        if open.last_seat.replace(seat.clone()).is_none() {
+        let first = open.last_seat.replace(seat.clone()).is_none();
+        if first && open.direction() == Direction::Inbound {
             *self.handled.entry(open.queue.clone()).or_default() += 1;
         }
     }

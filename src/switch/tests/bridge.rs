@@ -173,6 +173,27 @@ fn a_caller_who_hangs_up_ends_the_bridge_for_the_crew() {
 }
 
 #[test]
+fn a_supervisor_who_takes_a_bridge_over_has_handled_no_callers_call() {
+    let mut rig = Rig::new();
+    let (call, _, callee) = rung(&mut rig);
+    rig.picks_up(callee);
+    let handled = rig.switch.view().counters.centre.handled;
+    rig.registers("901");
+    let seat = SeatId::from("901");
+    let orders = |rig: &mut Rig, mode| {
+        let (by, seat) = (Actor::Supervisor(seat.clone()), seat.clone());
+        rig.command(by, Command::Listen { call, seat, mode })
+    };
+    let Ok(CommandReply::Leg { leg }) = orders(&mut rig, Mode::Listen) else {
+        panic!("refused");
+    };
+    rig.picks_up(leg);
+    orders(&mut rig, Mode::TakeOver).unwrap();
+    assert_eq!(rig.seat("901").0, SeatState::Talking);
+    assert_eq!(rig.switch.view().counters.centre.handled, handled);
+}
+
+#[test]
 fn a_party_taken_back_while_it_rings_ends_the_bridge() {
     for of_caller in [false, true] {
         let mut rig = Rig::new();
