@@ -113,7 +113,7 @@ planted! {
     planted_phones_that_ring_on_beside_a_silent_winner_are_caught: LosersForgotten,
     planted_person_outside_rung_for_two_calls_is_caught: OutsideForgotten from 16,
     planted_missed_call_of_a_seat_that_rang_beside_is_caught: LoserPunished,
-    planted_spare_seat_that_is_kept_is_caught: SpareKept from 2,
+    planted_spare_seat_that_is_kept_is_caught: SpareKept,
     planted_redial_without_its_place_is_caught: RedialForgotten from 14,
     planted_loss_of_the_seat_of_a_crew_is_caught: CrewSeatForgotten,
     planted_loss_of_a_crew_is_caught: CrewForgotten,
