@@ -50,11 +50,21 @@ pub fn keys(digits: &str) -> Vec<i16> {
 }
 
 /// Hears keys in one leg's audio.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Ear {
     block: Vec<i16>,
     /// What the last block was, and whether it was told.
     last: Option<(char, bool)>,
+}
+
+impl Default for Ear {
+    /// With room for a block, so that listening takes none.
+    fn default() -> Self {
+        Self {
+            block: Vec::with_capacity(BLOCK),
+            last: None,
+        }
+    }
 }
 
 impl Ear {

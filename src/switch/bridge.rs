@@ -10,10 +10,8 @@
 use super::commands::not_allowed;
 use super::outbound::Made;
 use super::party::{bad_field, check_number};
-use super::{Actor, CommandError, CommandReply, EventKind, MediaCommand, Switch};
-use crate::call::{
-    CREW, Callee, Capture, Cause, Direction, Ingress, Outbound, Party, Phase, Talking,
-};
+use super::{Actor, CommandError, CommandReply, EventKind, Switch};
+use crate::call::{CREW, Callee, Cause, Direction, Ingress, Outbound, Party, Phase, Talking};
 use crate::id::{CallId, LegId};
 use crate::limits::CALLS_MAX;
 use crate::phone::{DialForm, Number};
@@ -146,15 +144,7 @@ impl Switch {
         if !self.is_bridge(call) || !first {
             return false;
         }
-        let capture = self.capture_asked();
-        let Some(open) = self.call_mut(call) else {
-            return false;
-        };
-        open.capture = capture;
-        let recording = open.recording;
-        if capture != Capture::None {
-            self.command_media(call, MediaCommand::Record { recording });
-        }
+        self.record_made(call);
         true
     }
 

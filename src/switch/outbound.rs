@@ -468,23 +468,31 @@ impl Switch {
     fn made_picked_up(&mut self, call: CallId, leg: LegId, seat: &SeatId) {
         self.timers.disarm(&TimerKey::Ring(leg));
         self.phone_proven(seat);
+        let Some(open) = self.call_mut(call) else {
+            return;
+        };
+        let mut talking = Talking::without_seat();
+        talking.seat = Some((seat.clone(), leg));
+        open.phase = Phase::Talking(talking);
+        self.record_made(call);
+        self.track(call, leg);
+        let seat = seat.clone();
+        self.say(call, EventKind::SeatAnswered { seat, leg });
+        self.refresh_matrix(call);
+        self.ring_callee(call);
+    }
+
+    /// A call that we make is recorded from here on.
+    pub(super) fn record_made(&mut self, call: CallId) {
         let capture = self.capture_asked();
         let Some(open) = self.call_mut(call) else {
             return;
         };
         open.capture = capture;
         let recording = open.recording;
-        let mut talking = Talking::without_seat();
-        talking.seat = Some((seat.clone(), leg));
-        open.phase = Phase::Talking(talking);
-        if capture != Capture::None {
+        if capture.is_open() {
             self.command_media(call, MediaCommand::Record { recording });
         }
-        self.track(call, leg);
-        let seat = seat.clone();
-        self.say(call, EventKind::SeatAnswered { seat, leg });
-        self.refresh_matrix(call);
-        self.ring_callee(call);
     }
 
     pub(super) fn ring_callee(&mut self, call: CallId) {

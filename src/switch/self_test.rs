@@ -19,9 +19,7 @@ use super::outbound::{CALLEE, Wish};
 use super::self_test_steps::{Came, Heard, SelfTestStep, StepTime};
 use super::timers::TimerKey;
 use super::view::{SelfTestResult, SelfTestView};
-use super::{
-    Actor, AlarmCode, Command, CommandError, CommandReply, EventKind, MediaCommand, Switch,
-};
+use super::{Actor, AlarmCode, Command, CommandError, CommandReply, EventKind, Switch};
 use crate::call::{Callee, Cause, Direction, Party, Phase, Talking};
 use crate::id::{CallId, DestinationId, LegId, SeatId, TrunkId};
 use crate::ivr::Hours;
@@ -363,11 +361,16 @@ impl Switch {
         );
         self.mark_as_test(call);
         self.record_made(call);
-        let party = self.next_third(call, CALLEE).map(|n| Party::Third {
+        // The first party of a new call.
+        let party = Party::Third {
             role: CALLEE.to_owned(),
-            n,
-        })?;
-        let leg = self.ring_third(call, &number, CALLEE, party, None, vec![via.clone()])?;
+            n: self.next_third(call, CALLEE).unwrap_or(1),
+        };
+        let rung = self.ring_third(call, &number, CALLEE, party, None, vec![via.clone()]);
+        let Some(leg) = rung else {
+            self.end_answered(call, Cause::Capacity, "system");
+            return None;
+        };
         let forth = self.draw_digits();
         let back = self.draw_digits();
         self.self_tests.running = Some(Box::new(Running {
@@ -611,19 +614,6 @@ impl Switch {
             self.say(call, kind);
         } else {
             self.note(kind);
-        }
-    }
-
-    /// Recorded from here on.
-    fn record_made(&mut self, call: CallId) {
-        let capture = self.capture_asked();
-        let Some(open) = self.call_mut(call) else {
-            return;
-        };
-        open.capture = capture;
-        let recording = open.recording;
-        if capture.is_open() {
-            self.command_media(call, MediaCommand::Record { recording });
         }
     }
 

@@ -176,7 +176,7 @@ $('session').onclick = () => (known ? logOut() : askToken());
 async function begin() {
   try { me = await api('GET', '/me'); known = true; } catch (error) {
     $('session').hidden = false;
-    if (error.status === 401) { known = false; draw(); if (!asking()) askToken(); return; }
+    if (error.status === 401) { known = false; draw(); if (asking()) setTimeout(begin, 2000); else askToken(); return; }
     tell(error.message, true);
   }
   $('session').hidden = false;

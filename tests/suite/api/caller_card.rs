@@ -37,11 +37,7 @@ async fn the_seats_page_shows_who_rings_with_place_line_and_earlier_calls_and_wh
     let (ringing, rest) = now.events.split_at(first_found.expect("findings"));
     desk.happened(ringing).await;
 
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
-        .await
-        .unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let server = tokio::spawn(axum::serve(listener, desk.router.clone()).into_future());
+    let (base, server) = desk.serve().await;
     let mut page = Chromium::start("zh-CN,zh").await;
     let link = desk.app.gatekeeper.one_time_link(caller("seat"));
     page.open(&format!("{base}/login?t={link}")).await;

@@ -29,11 +29,7 @@ async fn the_page_names_the_seat_of_a_crews_incident_and_bridges_a_crew_with_its
             }
         }
     });
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
-        .await
-        .unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let server = tokio::spawn(axum::serve(listener, desk.router.clone()).into_future());
+    let (base, server) = desk.serve().await;
     let mut page = Chromium::start("zh-CN,zh").await;
     let link = desk.app.gatekeeper.one_time_link(caller("seat"));
     page.open(&format!("{base}/login?t={link}")).await;

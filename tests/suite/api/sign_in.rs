@@ -75,11 +75,7 @@ async fn the_page_asks_for_the_token_tells_a_wrong_one_and_asks_again_after_sign
         return;
     }
     let desk = Desk::new().await;
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
-        .await
-        .unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let server = tokio::spawn(axum::serve(listener, desk.router.clone()).into_future());
+    let (base, server) = desk.serve().await;
     let mut page = Chromium::start("zh-CN,zh").await;
     page.open(&base).await;
     page.until("document.querySelector('#ask[open] input[type=password][name=token]')")

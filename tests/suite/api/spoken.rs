@@ -57,11 +57,7 @@ async fn a_lost_line_and_a_caller_who_waits_too_long_are_spoken_once_on_the_page
         return;
     }
     let desk = Desk::new().await;
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
-        .await
-        .unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let server = tokio::spawn(axum::serve(listener, desk.router.clone()).into_future());
+    let (base, server) = desk.serve().await;
     let mut supervisor = page(&desk, &base, "supervisor").await;
     let mut seat = page(&desk, &base, "seat").await;
     heard(&desk, &mut supervisor, &[]).await;

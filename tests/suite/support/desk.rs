@@ -208,6 +208,16 @@ impl Desk {
         self.answer(request("GET", path, role, None)).await
     }
 
+    /// Served on a port of its own, for a browser: its address, and the task to abort.
+    pub async fn serve(&self) -> (String, tokio::task::JoinHandle<std::io::Result<()>>) {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let serving = axum::serve(listener, self.router.clone()).into_future();
+        (base, tokio::spawn(serving))
+    }
+
     pub async fn post(&self, role: &str, path: &str, body: Value) -> Answer {
         self.answer(request("POST", path, role, Some(body.to_string())))
             .await
